@@ -1,0 +1,1 @@
+"""The running bot as a library: importing it does no input and no output."""

@@ -1,0 +1,276 @@
+"""The Discord client: what it listens to, what it loads, and how it connects."""
+
+import asyncio
+import hashlib
+import json
+import logging
+import re
+from dataclasses import dataclass
+
+import aiohttp
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.admission import Admission
+from bot.conversation import Conversation
+from bot.delivery import Delivery
+from bot.engine.request import Engine
+from bot.errors import StoreUnavailableError, UnavailableError, WrongSettingsError
+from bot.ports import HistoryStore, PrivacyStore, SamplingStore, ServerStore
+from bot.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+EXTENSIONS = (
+    "cogs.errors",
+    "cogs.chat",
+    "cogs.history",
+    "cogs.settings",
+    "cogs.status",
+    "cogs.help",
+    "cogs.privacy",
+)
+
+# Without Read Message History Discord refuses replies, and we could not look what was sent.
+PERMISSIONS = discord.Permissions(
+    view_channel=True,
+    send_messages=True,
+    send_messages_in_threads=True,
+    read_message_history=True,
+)
+
+BOT_ITSELF = 0  # the guild id under which ServerStore keeps what belongs to no server
+
+TOKEN_SHAPE = re.compile(r"[A-Za-z0-9._-]+")
+
+# https://discord.com/developers/docs/topics/opcodes-and-status-codes, gateway close codes
+TOKEN_REFUSED = 4004
+INTENTS_REFUSED = (4013, 4014)
+SHARDING_NEEDED = (4010, 4011)
+
+UNREACHABLE = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError)
+CLOSING_SECONDS = 0.5  # for what ends by itself once the connection is closed
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What `setup(bot)` of an extension hands to its cog."""
+
+    conversation: Conversation
+    delivery: Delivery
+    admission: Admission
+    history: HistoryStore
+    sampling: SamplingStore
+    servers: ServerStore
+    privacy: PrivacyStore
+    engine: Engine
+    settings: Settings
+
+
+class ChatBot(commands.Bot):
+    """The bot on Discord; the cogs do the talking."""
+
+    def __init__(self, services: Services, extensions: tuple[str, ...] = EXTENSIONS) -> None:
+        # The bot does not speak: no warnings about libraries for voice in the log.
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
+        super().__init__(
+            command_prefix=commands.when_mentioned,
+            help_command=None,
+            intents=intents_for(services.settings),
+            allowed_mentions=discord.AllowedMentions.none(),
+            allowed_contexts=app_commands.AppCommandContext(
+                guild=True, dm_channel=True, private_channel=False
+            ),
+            allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            chunk_guilds_at_startup=False,
+            max_messages=None,
+            max_ratelimit_timeout=60.0,
+        )
+        self.services = services
+        self._extension_names = extensions
+        self._was_ready = False
+        self.closed = asyncio.Event()  # set when `close` is through
+
+    async def close(self) -> None:
+        """Unload the cogs and leave Discord; may be called twice."""
+        await super().close()
+        self.closed.set()
+
+    async def setup_hook(self) -> None:
+        """Load the cogs and tell Discord of their commands: once, before the first event."""
+        for name in self._extension_names:
+            await self.load_extension(name)
+        await self._sync_commands()
+
+    async def on_message(self, message: discord.Message) -> None:
+        """Do nothing: there are no commands by prefix, and the chat cog listens for itself."""
+
+    async def on_ready(self) -> None:
+        """Say who we are; Discord sends this after every new connection."""
+        if self.user is None or self._was_ready:
+            logger.info("Connected again.")
+            return
+        self._was_ready = True
+        logger.info("Invite me: %s", self.invite_url)
+        logger.info("Ready: %s (%s) in %s servers.", self.user, self.user.id, len(self.guilds))
+
+    @property
+    def invite_url(self) -> str:
+        """The link that adds the bot to a server, with the permissions it needs and no more."""
+        return discord.utils.oauth_url(
+            self.application_id or 0,
+            permissions=PERMISSIONS,
+            scopes=("bot", "applications.commands"),
+        )
+
+    async def _sync_commands(self) -> None:
+        """Send the commands to Discord if their definition is not what it has."""
+        guild_id = self.services.settings.dev_guild_id
+        guild = discord.Object(guild_id) if guild_id else None
+        if guild:
+            self.tree.copy_global_to(guild=guild)
+        key = f"commands:{self.application_id}"
+        definition = f"{guild_id or 0}:{await self._digest(guild)}"
+        try:
+            if await self.services.servers.setting(BOT_ITSELF, key) == definition:
+                return
+        except StoreUnavailableError:
+            logger.warning("The commands are sent again: nobody knows whether they changed.")
+        try:
+            await self.tree.sync(guild=guild)
+        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+            # The bot can still chat, and the next start tries again.
+            logger.error("Discord did not take the slash commands: %s", error)  # noqa: TRY400 - no bug
+            return
+        logger.info("The slash commands changed and were sent to Discord.")
+        try:
+            await self.services.servers.save_setting(BOT_ITSELF, key, definition)
+        except StoreUnavailableError as error:
+            logger.warning("The next start sends the commands again: %s", error)
+
+    async def _digest(self, guild: discord.Object | None) -> str:
+        """A hash of what `tree.sync` would send, translations included."""
+        translator = self.tree.translator
+        payload = [
+            await command.get_translated_payload(self.tree, translator)
+            if translator
+            else command.to_dict(self.tree)
+            for command in self.tree.get_commands(guild=guild)
+        ]
+        payload.sort(key=lambda command: (command["type"], command["name"]))
+        return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
+
+
+def intents_for(settings: Settings) -> discord.Intents:
+    """What Discord is asked to send; the only privileged one is off unless it is set."""
+    intents = discord.Intents.none()
+    intents.guilds = True
+    intents.guild_messages = True
+    intents.dm_messages = True
+    intents.message_content = settings.message_content
+    return intents
+
+
+async def run_client(bot: ChatBot, token: str) -> None:
+    """Log in and stay connected until `bot.close()`.
+
+    Raises WrongSettingsError when Discord refuses the token or an intent, after one attempt,
+    and UnavailableError when Discord cannot be reached for the first connection; later ones
+    are tried again without end.
+    """
+    try:
+        await _log_in(bot, token)
+        if not bot.is_closed():
+            await _stay_connected(bot)
+    finally:
+        await bot.close()
+
+
+async def _log_in(bot: ChatBot, token: str) -> None:
+    if not TOKEN_SHAPE.fullmatch(token):
+        raise WrongSettingsError(
+            "DISCORD_TOKEN does not look like a token: copy it again from the Bot page of the "
+            "Discord developer portal, without “Bot ” before it and without spaces."
+        )
+    if bot.is_closed():
+        return
+    try:
+        await bot.login(token)
+    except discord.LoginFailure as error:
+        raise _refused_token() from error
+    except Exception as error:
+        if bot.is_closed():
+            logger.debug("The login was broken off: %s", error)
+            return
+        if isinstance(error, UNREACHABLE):
+            raise _unreachable(error) from error
+        raise
+
+
+async def _stay_connected(bot: ChatBot) -> None:
+    """Run `bot.connect()` until it ends or the bot is closed.
+
+    By itself it goes on sleeping before its next attempt, for minutes, when the bot is closed.
+    """
+    connecting = asyncio.create_task(bot.connect())
+    closing = asyncio.create_task(bot.closed.wait())
+    try:
+        await asyncio.wait({connecting, closing}, return_when=asyncio.FIRST_COMPLETED)
+        # It closes the bot itself before it raises that Discord refused the connection.
+        await asyncio.wait({connecting}, timeout=CLOSING_SECONDS)
+    finally:
+        closing.cancel()
+        connecting.cancel()
+        await asyncio.wait({connecting, closing})
+    error = None if connecting.cancelled() else connecting.exception()
+    if isinstance(error, discord.PrivilegedIntentsRequired):
+        raise _refused_intents(bot) from error
+    if isinstance(error, discord.ConnectionClosed):
+        raise _refused_connection(bot, error.code) from error
+    if error is None or bot.is_closed():
+        return
+    # discord.py 2.7.1 fails on a connection to resume when the very first one fails.
+    if isinstance(error, AttributeError) and bot.ws is None:
+        raise _unreachable(error.__context__ or error) from error
+    raise error
+
+
+def _refused_connection(bot: ChatBot, code: int) -> WrongSettingsError:
+    if code == TOKEN_REFUSED:
+        return _refused_token()
+    if code in INTENTS_REFUSED:
+        return _refused_intents(bot)
+    if code in SHARDING_NEEDED:
+        return WrongSettingsError(
+            "The bot is in too many servers for one connection (code {code}): Banter does not "
+            "split itself up yet.",
+            code=code,
+        )
+    return WrongSettingsError(
+        "Discord refused the connection for good (code {code}): please update Banter.", code=code
+    )
+
+
+def _refused_token() -> WrongSettingsError:
+    return WrongSettingsError(
+        "Discord refuses DISCORD_TOKEN: make a new one on the Bot page of the Discord "
+        "developer portal and put it into .env."
+    )
+
+
+def _refused_intents(bot: ChatBot) -> WrongSettingsError:
+    if not bot.intents.message_content:
+        return WrongSettingsError("Discord refuses the intents of the bot: please update Banter.")
+    return WrongSettingsError(
+        "Discord refuses the Message Content intent: switch it on, on the Bot page of the "
+        "Discord developer portal, or set MESSAGE_CONTENT=off."
+    )
+
+
+def _unreachable(error: BaseException) -> UnavailableError:
+    return UnavailableError(
+        "Discord cannot be reached ({reason}): check the network and try again.",
+        reason=str(error) or type(error).__name__,
+    )

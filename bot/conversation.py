@@ -1,0 +1,157 @@
+"""The use cases of a conversation: respond, reset, and which settings are in force."""
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bot.dialogue.reply import Reply
+from bot.dialogue.sampling import EffectiveParams, Place, SamplingParams, resolve
+from bot.dialogue.turn import Scope, Turn, Utterance
+from bot.engine.request import Cancellation
+from bot.errors import ScopeMovedError, StoreUnavailableError, WithdrawnError
+from bot.ports import Draft, Head, HistoryStore, SamplingStore
+from bot.speaker import Answer, Speaker
+
+NUM_TRIES = 3  # a scope's head may move under a reply (a swipe, another machine): answer anew
+
+
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """What is remembered for an utterance. `head` None: the memory is away."""
+
+    head: Head | None
+    parent_id: int | None = None
+    turns: tuple[Turn, ...] = ()
+
+
+class Conversation:
+    """Turns an utterance into a reply that is remembered.
+
+    `num_turns` bounds the path that is read for a context; after `idle` of silence a
+    conversation starts anew (None: never).
+    """
+
+    def __init__(
+        self,
+        *,
+        speaker: Speaker,
+        history: HistoryStore,
+        sampling: SamplingStore,
+        defaults: SamplingParams,
+        num_turns: int,
+        idle: timedelta | None = None,
+    ) -> None:
+        self._speaker = speaker
+        self._history = history
+        self._sampling = sampling
+        self._defaults = defaults
+        # Blank turns take places on the path: read twice as far as a context can reach.
+        self._path_length = 2 * num_turns + 2
+        self._idle = idle
+
+    async def respond(self, said: Utterance, cancellation: Cancellation) -> Reply:
+        """Answer `said` and remember the exchange; without a memory, only answer.
+
+        Raises WithdrawnError (cancelled), ScopeMovedError (reset meanwhile), NoFitReplyError
+        (no candidate passed the guards), or an EngineError.
+        """
+        started_at = time.perf_counter()
+        for _ in range(NUM_TRIES):
+            params = (await self.effective(place_of(said))).params
+            recollection = await self._recall(said)
+            answer = await self._speaker.answer(said, recollection.turns, params, cancellation)
+            if cancellation.cancelled:
+                raise WithdrawnError
+            latency_ms = round(1000 * (time.perf_counter() - started_at))
+            reply = await self._remember(
+                _draft(said, recollection, answer, latency_ms), recollection
+            )
+            if reply is not None:
+                return reply
+        raise ScopeMovedError
+
+    async def reset(self, scope: Scope) -> None:
+        """Forget the conversation of `scope`; a reply that is being made is dropped."""
+        await self._history.reset(scope)
+
+    async def effective(self, place: Place) -> EffectiveParams:
+        """The SamplingParams in force at `place`; the defaults when the memory is away."""
+        try:
+            overrides = await self._sampling.overrides(place)
+        except StoreUnavailableError:
+            overrides = {}
+        return resolve(self._defaults, overrides)
+
+    async def _recall(self, said: Utterance) -> Recollection:
+        try:
+            head = await self._history.head(said.scope)
+            parent_id = await self._parent_of(said, head)
+            if parent_id is None:
+                return Recollection(head)
+            path = await self._history.path(parent_id, self._path_length)
+        except StoreUnavailableError:
+            return Recollection(head=None)
+        return Recollection(head, parent_id, tuple(path))
+
+    async def _parent_of(self, said: Utterance, head: Head) -> int | None:
+        """The turn that `said` continues: the replied-to turn, else the head of its scope."""
+        if said.reply_to_id is not None:
+            turn = await self._history.turn_of_message(said.reply_to_id)
+            if turn is not None and turn.scope == said.scope:
+                return turn.turn_id if turn.epoch == head.epoch else None
+        if head.turn_id is None and head.epoch == 0 and said.parent_channel_id is not None:
+            return await self._thread_origin(said, said.parent_channel_id)
+        if self._idle is not None and head.last_at is not None:
+            silence = said.created_at - head.last_at
+            return head.turn_id if silence < self._idle else None
+        return head.turn_id
+
+    async def _thread_origin(self, said: Utterance, parent_channel_id: int) -> int | None:
+        """The turn of the message that a thread was made from: a thread has its message's id."""
+        turn = await self._history.turn_of_message(said.scope.channel_id)
+        origin_scope = Scope(parent_channel_id, said.scope.user_id)
+        if turn is None or turn.scope != origin_scope:
+            return None
+        origin_head = await self._history.head(origin_scope)
+        return turn.turn_id if turn.epoch == origin_head.epoch else None
+
+    async def _remember(self, draft: Draft, recollection: Recollection) -> Reply | None:
+        """Store the exchange; None when the head moved within its epoch: answer anew."""
+        if recollection.head is None:
+            return Reply(draft.text, turn_id=None)
+        try:
+            exchange = await self._history.remember(draft, recollection.head)
+        except ScopeMovedError:
+            head = await self._history.head(draft.said.scope)
+            if head.epoch != recollection.head.epoch:
+                raise
+            return None
+        except StoreUnavailableError:
+            return Reply(draft.text, turn_id=None)
+        return Reply(exchange.bot.text, exchange.bot.turn_id)
+
+
+def place_of(said: Utterance) -> Place:
+    """Where the settings for `said` are looked up: a thread has those of its channel."""
+    channel_id = said.parent_channel_id or said.scope.channel_id
+    return Place(said.guild_id, channel_id, said.author_id)
+
+
+def _draft(said: Utterance, recollection: Recollection, answer: Answer, latency_ms: int) -> Draft:
+    completion = answer.completion
+    return Draft(
+        said=said,
+        parent_id=recollection.parent_id,
+        text=answer.text,
+        num_tokens=(answer.context.num_said_tokens, len(completion.ids)),
+        tokenizer=answer.tokenizer,
+        context_start_id=answer.context.start_id,
+        num_prompt_tokens=completion.num_prompt_tokens,
+        model=answer.engine.model,
+        revision=answer.engine.revision,
+        params=answer.params,
+        seed=completion.seed,
+        finish_reason=completion.finish_reason.value,
+        latency_ms=latency_ms,
+        rejected=answer.rejected,
+    )

@@ -1,0 +1,242 @@
+"""Takes utterances in, in order; hands replies out, exactly once.
+
+An accepted utterance becomes a ticket in its scope's line before the first await, because
+discord.py runs every event as a task of its own. One worker a scope takes the tickets in order.
+The inbox row of an utterance goes from pending (taken in) over answered (the reply is stored)
+to done (every part was sent); after a crash the row says where to go on. While the database is
+away (it says so in the log itself) everything goes on without the inbox.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from bot.admission import Admission
+from bot.conversation import Conversation
+from bot.dialogue.reply import Reply
+from bot.dialogue.turn import Scope, Utterance
+from bot.engine.request import Cancellation
+from bot.errors import (
+    ChatError,
+    EngineBrokenError,
+    EngineClosedError,
+    OwnFaultError,
+    ScopeMovedError,
+    StoreUnavailableError,
+    WithdrawnError,
+)
+from bot.outbox import Outbox
+from bot.ports import Courier, HistoryStore, InboxEntry, InboxStore
+
+logger = logging.getLogger(__name__)
+
+NUM_REMEMBERED_IDS = 4096  # message ids kept in memory, for the times without a database
+NUM_ATTEMPTS = 3  # starts at which an unanswered message is tried: it may be what ends the bot
+
+
+@dataclass(eq=False)
+class Ticket:
+    """A place in a scope's line. `recording` notes the utterance in the inbox."""
+
+    said: Utterance
+    recording: asyncio.Future[bool]
+    cancellation: Cancellation = field(default_factory=Cancellation)
+
+
+class Delivery:
+    """The way of an utterance in, and of its reply out."""
+
+    def __init__(
+        self,
+        *,
+        conversation: Conversation,
+        inbox: InboxStore,
+        history: HistoryStore,
+        admission: Admission,
+        outbox: Outbox,
+    ) -> None:
+        self._conversation = conversation
+        self._inbox = inbox
+        self._history = history
+        self._admission = admission
+        self._outbox = outbox
+        self._lines: dict[Scope, deque[Ticket]] = {}
+        self._workers: set[asyncio.Task[None]] = set()
+        self._tickets: dict[int, Ticket] = {}
+        self._finished: OrderedDict[int, None] = OrderedDict()
+        self._courier: Courier | None = None
+        self._stopping = False
+        self.broken = asyncio.Event()  # set when the engine cannot be used again
+
+    def accept(self, said: Utterance) -> None:
+        """Take `said` in; it is answered after what its scope already waits for.
+
+        Call it before the first await of an event. A message that was taken in before is
+        ignored. While the bot stops it is only noted, for the next start to answer.
+        Raises an AdmissionError.
+        """
+        if said.message_id in self._tickets or said.message_id in self._finished:
+            return
+        self._admission.admit(said.author_id)
+        self._enqueue(Ticket(said, asyncio.ensure_future(self._record(said))))
+
+    async def start(self, courier: Courier) -> None:
+        """Begin to answer, first of all what an earlier run left unfinished."""
+        self._courier = courier
+        try:
+            entries = await self._inbox.unfinished()
+        except StoreUnavailableError:
+            entries = []
+        for entry in entries:
+            await self._resume(entry, courier)
+        for scope in list(self._lines):
+            self._employ(scope)
+
+    async def stop(self, within_seconds: float) -> None:
+        """Begin no further reply, finish what runs, and hand back what does not finish in time.
+
+        What is handed back stays in the inbox, and the next start answers it.
+        """
+        self._stopping = True
+        if self._workers:
+            await asyncio.wait(self._workers, timeout=within_seconds)
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+        recordings = [ticket.recording for ticket in self._tickets.values()]
+        await asyncio.gather(*recordings, return_exceptions=True)
+
+    async def withdraw(self, message_ids: Sequence[int]) -> None:
+        """Drop the replies to deleted messages and blank what is stored of them."""
+        for message_id in message_ids:
+            if ticket := self._tickets.get(message_id):
+                ticket.cancellation.cancel()
+        await self._history.withdraw(message_ids)
+
+    async def revise(self, message_id: int, text: str) -> None:
+        """Follow an edited message; an empty `text` means that we may not read it any more."""
+        if not text:
+            await self.withdraw([message_id])
+            return
+        if ticket := self._tickets.get(message_id):
+            ticket.said = replace(ticket.said, text=text)
+        await self._history.revise(message_id, text)
+
+    async def forget_member(self, user_id: int) -> None:
+        """Drop everything that waits or runs for a member."""
+        for ticket in self._tickets.values():
+            if ticket.said.author_id == user_id:
+                ticket.cancellation.cancel()
+
+    @property
+    def num_pending(self) -> int:
+        """How many messages wait for their reply or get it now."""
+        return len(self._tickets)
+
+    def _enqueue(self, ticket: Ticket) -> None:
+        self._tickets[ticket.said.message_id] = ticket
+        scope = ticket.said.scope
+        self._lines.setdefault(scope, deque()).append(ticket)
+        if len(self._lines[scope]) == 1 and self._courier is not None:
+            self._employ(scope)
+
+    def _employ(self, scope: Scope) -> None:
+        worker = asyncio.create_task(self._work(scope), name=f"scope {scope.channel_id}")
+        self._workers.add(worker)
+        worker.add_done_callback(self._workers.discard)
+
+    async def _work(self, scope: Scope) -> None:
+        line = self._lines[scope]
+        while line and not self._stopping:
+            ticket = line[0]
+            try:
+                await self._serve(ticket)
+            except Exception:
+                logger.exception("Message %s could not be answered.", ticket.said.message_id)
+                await self._apologise(ticket.said)
+            finally:
+                line.popleft()
+                self._leave(ticket)
+        if not line:
+            del self._lines[scope]
+
+    def _leave(self, ticket: Ticket) -> None:
+        message_id = ticket.said.message_id
+        del self._tickets[message_id]
+        self._admission.release(ticket.said.author_id)
+        self._finished[message_id] = None
+        while len(self._finished) > NUM_REMEMBERED_IDS:
+            self._finished.popitem(last=False)
+
+    async def _serve(self, ticket: Ticket) -> None:
+        """Answer one utterance and say so in the inbox; what is not done stays there."""
+        if not await ticket.recording or self._courier is None:
+            return
+        try:
+            is_done = await self._answer(ticket, self._courier)
+        except EngineClosedError:
+            return
+        except EngineBrokenError:
+            self.broken.set()
+            return
+        if is_done:
+            await self._close(ticket.said.message_id)
+
+    async def _answer(self, ticket: Ticket, courier: Courier) -> bool:
+        """Respond and send; whether nothing is left to do for this utterance."""
+        said = ticket.said
+        try:
+            async with courier.typing(said.scope.channel_id):
+                reply = await self._conversation.respond(said, ticket.cancellation)
+        except (WithdrawnError, ScopeMovedError):
+            logger.info("The reply to message %s was dropped.", said.message_id)
+            return True
+        except (EngineClosedError, EngineBrokenError):
+            raise
+        except ChatError as error:
+            await self._outbox.notify(courier, said, error)
+            return True
+        if ticket.said.text != said.text:
+            await self._follow_edit(ticket.said)
+        return ticket.cancellation.cancelled or await self._outbox.send(courier, said, reply)
+
+    async def _apologise(self, said: Utterance) -> None:
+        """Say that a fault of ours came between; the message is not tried again."""
+        if self._courier is not None:
+            await self._outbox.notify(self._courier, said, OwnFaultError())
+        await self._close(said.message_id)
+
+    async def _follow_edit(self, said: Utterance) -> None:
+        """Store the text of a message that was edited while its reply was made."""
+        with suppress(StoreUnavailableError):
+            await self._history.revise(said.message_id, said.text)
+
+    async def _record(self, said: Utterance) -> bool:
+        """Note `said` in the inbox; whether it is new. Without a database it counts as new."""
+        try:
+            return await self._inbox.record(said)
+        except StoreUnavailableError:
+            return True
+
+    async def _close(self, message_id: int) -> None:
+        with suppress(StoreUnavailableError):
+            await self._inbox.close(message_id)
+
+    async def _resume(self, entry: InboxEntry, courier: Courier) -> None:
+        """Go on with a row that an earlier run left unfinished."""
+        said = entry.said
+        if entry.reply_text is not None:
+            reply = Reply(entry.reply_text, entry.reply_turn_id)
+            if await self._outbox.resume(courier, entry, reply):
+                await self._close(said.message_id)
+            return
+        if entry.attempts > NUM_ATTEMPTS or not self._outbox.is_recent(said):
+            await self._close(said.message_id)
+            return
+        self._admission.readmit(said.author_id)
+        known: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        known.set_result(True)
+        self._enqueue(Ticket(said, known))

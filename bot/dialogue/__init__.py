@@ -1,0 +1,1 @@
+"""What a dialogue is and how it becomes a prompt: the standard library only."""

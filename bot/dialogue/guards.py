@@ -1,0 +1,137 @@
+"""What makes a candidate unfit as a reply, and which of the fit ones is the best.
+
+The faults are those that DialoGPT is known for. The thresholds were held against what people
+write: of 65,000 sentences 1 in 10,000 counts as a loop, of 35,000 replies 1 in 400 as a copy.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bot.dialogue.likeness import rouge_l, words
+from bot.dialogue.text import is_blank
+
+SELF_COPY_LIKENESS = 0.8
+ECHO_LIKENESS = 0.6
+# People greet, agree and thank in the other's words and in their own of before ("hi", "thank
+# you"): up to two words are no copy. The same short answer for the third time on end is.
+MIN_COPY_WORDS = 3
+MAX_SAME_ANSWERS = 2
+# "I'm good, how are you?" gives the question back, as people do: the words before or after are
+# an answer. Only to a short sentence, since more than these would be lost in a long one.
+MAX_RETURNED_WORDS = 6
+MIN_OWN_WORDS = 2
+
+MAX_PERIOD = 32  # words; a longer loop does not fit a reply
+# "no no no" and "bye bye bye bye" are said; a sentence of four words is not said twice on end.
+MIN_ROUNDS = {1: 5, 2: 3, 3: 3}
+MIN_SENTENCE_ROUNDS = 2
+# Of the four-word sequences of a reply: "I do not have a job, but I do not have a job" repeats 3
+# of 10. One may come again by chance.
+MIN_REPEATED_FOURS = 2
+MAX_REPEATED_SHARE = 0.15
+# Laughter and long vowels run long ("ㅋㅋㅋㅋㅋㅋㅋㅋ", "nooooooo"), but not as long as these.
+_RUN = re.compile(r"(\S)\1{23,}|(\S{2,8}?)\2{11,}")
+_MAX_RUN_TEXT = 4000  # code points that are searched for runs
+
+
+class Fault(StrEnum):
+    """What makes a candidate unfit."""
+
+    EMPTY = "empty"
+    LOOP = "loop"
+    ECHO = "echo"
+    SELF_COPY = "self_copy"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A completion considered as a reply: its tidied text, and what the model thought of it.
+
+    `logprobs`: shape (num_new_tokens,), natural logarithms.
+    """
+
+    text: str
+    logprobs: tuple[float, ...]
+
+    @property
+    def mean_logprob(self) -> float:
+        """Mean log-probability of a token; minus infinity where it is unknown or not a number."""
+        if not self.logprobs:
+            return -math.inf
+        mean = sum(self.logprobs) / len(self.logprobs)
+        return -math.inf if math.isnan(mean) else mean
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The place of the best fit candidate (None: none is fit), and every candidate's fault."""
+
+    index: int | None
+    faults: tuple[Fault | None, ...]
+
+
+def choose(candidates: Sequence[Candidate], said: str, own_turns: Sequence[str]) -> Choice:
+    """The fit candidate that the model finds likeliest; the first one among equals.
+
+    `said` is what the member said, `own_turns` what the bot said before, oldest first.
+    """
+    faults = tuple(find_fault(candidate.text, said, own_turns) for candidate in candidates)
+    fit = [i for i, fault in enumerate(faults) if fault is None]
+    return Choice(max(fit, key=lambda i: candidates[i].mean_logprob, default=None), faults)
+
+
+def find_fault(text: str, said: str, own_turns: Sequence[str]) -> Fault | None:
+    """Why `text` is unfit to answer `said` after the bot's `own_turns` (oldest first), or None."""
+    if is_blank(text):
+        return Fault.EMPTY
+    reply = words(text)
+    if _RUN.search(text[:_MAX_RUN_TEXT].casefold()) or _loops(reply):
+        return Fault.LOOP
+    if _echoes(reply, words(said)):
+        return Fault.ECHO
+    if _copies(reply, [words(turn) for turn in own_turns]):
+        return Fault.SELF_COPY
+    return None
+
+
+def _echoes(reply: Sequence[str], said: Sequence[str]) -> bool:
+    if len(reply) < MIN_COPY_WORDS or rouge_l(reply, said) < ECHO_LIKENESS:
+        return False
+    return len(said) > MAX_RETURNED_WORDS or _num_own_words(reply, said) < MIN_OWN_WORDS
+
+
+def _num_own_words(reply: Sequence[str], said: Sequence[str]) -> int:
+    """How many words `reply` has before or after what it has of `said`, whichever is more."""
+    known = set(said)
+    shared = [i for i, word in enumerate(reply) if word in known]
+    return max(shared[0], len(reply) - 1 - shared[-1]) if shared else len(reply)
+
+
+def _copies(reply: Sequence[str], own_turns: Sequence[Sequence[str]]) -> bool:
+    if len(reply) >= MIN_COPY_WORDS:
+        return any(rouge_l(reply, turn) >= SELF_COPY_LIKENESS for turn in own_turns)
+    newest = own_turns[-MAX_SAME_ANSWERS:]
+    return len(newest) == MAX_SAME_ANSWERS and all(turn == reply for turn in newest)
+
+
+def _loops(reply: Sequence[str]) -> bool:
+    fours = [tuple(reply[i : i + 4]) for i in range(len(reply) - 3)]
+    num_repeated = len(fours) - len(set(fours))
+    if num_repeated >= MIN_REPEATED_FOURS and num_repeated / len(fours) >= MAX_REPEATED_SHARE:
+        return True
+    return any(
+        _most_rounds(reply, period) >= MIN_ROUNDS.get(period, MIN_SENTENCE_ROUNDS)
+        for period in range(1, min(MAX_PERIOD, len(reply) // 2) + 1)
+    )
+
+
+def _most_rounds(reply: Sequence[str], period: int) -> int:
+    """How often on end some sequence of `period` words comes in `reply`: 2 where it comes back."""
+    longest = current = 0
+    for i in range(period, len(reply)):
+        current = current + 1 if reply[i] == reply[i - period] else 0
+        longest = max(longest, current)
+    return (longest + period) // period

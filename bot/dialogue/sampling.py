@@ -1,0 +1,184 @@
+"""SamplingParams, their bounds, presets, and the layers that settle each value."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from math import isfinite
+
+from bot.errors import InvalidSettingError
+
+Number = int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The kind and the inclusive range of one sampling value."""
+
+    kind: type[int] | type[float]
+    low: Number
+    high: Number
+
+
+BOUNDS: Mapping[str, Bound] = {
+    "temperature": Bound(float, 0.1, 2.0),
+    "top_k": Bound(int, 0, 200),
+    "top_p": Bound(float, 0.05, 1.0),
+    "min_p": Bound(float, 0.0, 0.5),
+    "repetition_penalty": Bound(float, 1.0, 2.0),
+    "no_repeat_ngram_size": Bound(int, 0, 10),
+    "min_new_tokens": Bound(int, 1, 16),
+    "max_new_tokens": Bound(int, 8, 256),
+    "num_candidates": Bound(int, 1, 16),
+    "seed": Bound(int, 0, 2**31 - 1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How the words of one reply are drawn.
+
+    `top_k` 0, `top_p` 1, `min_p` 0, `repetition_penalty` 1 and `no_repeat_ngram_size` 0 switch
+    the respective step off. `seed` None draws a new seed for every reply.
+    Raises InvalidSettingError for a value outside BOUNDS: Discord's clients check typed
+    ranges, a forged interaction does not.
+    """
+
+    temperature: float = 0.8
+    top_k: int = 50
+    top_p: float = 0.9
+    min_p: float = 0.0
+    repetition_penalty: float = 1.1
+    no_repeat_ngram_size: int = 3
+    min_new_tokens: int = 2
+    max_new_tokens: int = 64
+    num_candidates: int = 1
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in self.values().items():
+            check(name, value)
+
+    def values(self) -> dict[str, Number]:
+        """Every value that is set, by its field's name."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in named.items() if value is not None}
+
+    def warmer(self, *, seed: int | None = None) -> "SamplingParams":
+        """The same, drawn more freely: for a second try after an unfit reply."""
+        return replace(
+            self,
+            temperature=min(self.temperature + 0.3, float(BOUNDS["temperature"].high)),
+            repetition_penalty=min(self.repetition_penalty + 0.1, 2.0),
+            seed=seed if seed is not None else self.seed,
+        )
+
+
+def check(name: str, value: Number) -> Number:
+    """Return `value` in its field's kind; raise InvalidSettingError if it is no such number."""
+    bound = BOUNDS.get(name)
+    if bound is None:
+        raise InvalidSettingError(name=name, low="-", high="-", value=value)
+    whole = bound.kind is int and value != int(value) if _is_number(value) else True
+    if not _is_number(value) or whole or not bound.low <= value <= bound.high:
+        raise InvalidSettingError(name=name, low=bound.low, high=bound.high, value=value)
+    return bound.kind(value)
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, int) or isfinite(value)  # isfinite fails on an int beyond floats
+
+
+PRESETS: Mapping[str, Mapping[str, Number]] = {
+    "balanced": {
+        "temperature": 0.8,
+        "top_k": 50,
+        "top_p": 0.9,
+        "min_p": 0.0,
+        "repetition_penalty": 1.1,
+    },
+    "creative": {
+        "temperature": 1.1,
+        "top_k": 100,
+        "top_p": 0.95,
+        "min_p": 0.02,
+        "repetition_penalty": 1.15,
+    },
+    "focused": {
+        "temperature": 0.5,
+        "top_k": 30,
+        "top_p": 0.8,
+        "min_p": 0.0,
+        "repetition_penalty": 1.1,
+    },
+    "deterministic": {
+        "temperature": 0.1,
+        "top_k": 1,
+        "top_p": 1.0,
+        "min_p": 0.0,
+        "repetition_penalty": 1.1,
+    },
+    "neutral": {
+        "temperature": 1.0,
+        "top_k": 0,
+        "top_p": 1.0,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
+    },
+}
+
+
+class Layer(StrEnum):
+    """Where a setting comes from; a later one wins."""
+
+    DEFAULT = "default"
+    SERVER = "server"
+    CHANNEL = "channel"
+    MEMBER = "member"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Who speaks and where, as far as the layers care.
+
+    In a thread `channel_id` is the channel it hangs on; in a DM `guild_id` is None and only
+    the default and the member layers apply.
+    """
+
+    guild_id: int | None
+    channel_id: int
+    user_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveParams:
+    """The SamplingParams in force, and the layer that each value comes from."""
+
+    params: SamplingParams
+    layers: Mapping[str, Layer]
+
+
+Overrides = Mapping[Layer, Mapping[str, Number]]
+
+
+def resolve(defaults: SamplingParams, overrides: Overrides) -> EffectiveParams:
+    """Lay `overrides` over `defaults` in the order of Layer.
+
+    A stored value that is out of bounds today (the bounds may have changed since) is left out.
+    """
+    values: dict[str, Number] = {}
+    layers = dict.fromkeys(BOUNDS, Layer.DEFAULT)
+    for layer in Layer:
+        for name, value in _sound(overrides.get(layer, {}).items()):
+            values[name] = value
+            layers[name] = layer
+    return EffectiveParams(replace(defaults, **values), layers)  # type: ignore[arg-type]
+
+
+def _sound(items: Iterable[tuple[str, Number]]) -> Iterable[tuple[str, Number]]:
+    for name, value in items:
+        try:
+            yield name, check(name, value)
+        except InvalidSettingError:
+            continue

@@ -1,0 +1,99 @@
+"""Which device and which number format a model runs in, and how much memory there is.
+
+Importing this module imports torch (1.3 s): `bot.engine.opening` does it in a thread.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bot.errors import ModelError, WrongSettingsError
+
+AUTO = "auto"
+_MEMINFO = Path("/proc/meminfo")
+_CGROUP = Path("/sys/fs/cgroup")
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a model runs and in which number format."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+
+def choose_placement(device: str, dtype: str) -> Placement:
+    """Settle DEVICE and DTYPE; `auto` takes the first of cuda, mps, cpu.
+
+    Raises ModelError where the device asked for is not there, WrongSettingsError for a dtype
+    that this engine does not have.
+    """
+    chosen = _choose_device(device)
+    if dtype == "int8":
+        raise WrongSettingsError(
+            "DTYPE is int8, which this engine does not have: use auto, float32 or bfloat16."
+        )
+    if dtype == AUTO:
+        return Placement(chosen, _default_dtype(chosen))
+    if dtype not in _DTYPES:
+        raise WrongSettingsError(
+            "DTYPE is {value}: use auto, float32, bfloat16 or int8.", value=dtype
+        )
+    return Placement(chosen, _DTYPES[dtype])
+
+
+def available_bytes(device: torch.device) -> int | None:
+    """Free memory of `device` in bytes, or None where the system does not tell."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    limits = [limit for limit in (_system_bytes(), _cgroup_bytes()) if limit is not None]
+    return min(limits, default=None)
+
+
+def _choose_device(device: str) -> torch.device:
+    if device == AUTO:
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if device not in ("cpu", "cuda", "mps"):
+        raise WrongSettingsError("DEVICE is {value}: use auto, cpu, cuda or mps.", value=device)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ModelError(
+            "DEVICE is cuda, but torch sees no CUDA device here: install a driver and a torch with "
+            "CUDA, or set DEVICE=auto."
+        )
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise ModelError("DEVICE is mps, but this machine has no Metal device: set DEVICE=auto.")
+    return (
+        torch.device(device, torch.cuda.current_device())
+        if device == "cuda"
+        else (torch.device(device))
+    )
+
+
+def _default_dtype(device: torch.device) -> torch.dtype:
+    # float16 overflows in GPT-2's attention, and on a CPU bfloat16 is slower than float32 here
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return torch.float32
+
+
+def _system_bytes() -> int | None:
+    if not _MEMINFO.is_file():
+        return None
+    lines = (line.split() for line in _MEMINFO.read_text().splitlines())
+    return next((int(words[1]) * 1024 for words in lines if words[0] == "MemAvailable:"), None)
+
+
+def _cgroup_bytes() -> int | None:
+    """What a container's limit leaves; the page cache it holds counts as free."""
+    limit, used, parts = (_CGROUP / f"memory.{name}" for name in ("max", "current", "stat"))
+    if not limit.is_file() or not used.is_file() or not parts.is_file():
+        return None
+    if (text := limit.read_text().strip()) == "max":
+        return None
+    lines = (line.split() for line in parts.read_text().splitlines())
+    cached = next((int(words[1]) for words in lines if words[0] == "inactive_file"), 0)
+    return max(int(text) - int(used.read_text()) + cached, 0)

@@ -1,0 +1,245 @@
+"""`python -m bot fetch MODEL`: from a hub to a verified safetensors copy under the models folder.
+
+A copy appears under its final name only when it is whole: everything happens in a `.partial`
+folder beside it, which an interrupted fetch leaves behind for the next one to remove.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from bot.engine.checkpoint import (
+    DEFAULT_REVISION,
+    PICKLED_WEIGHTS,
+    TOKENIZER_FILES,
+    WEIGHTS,
+    WEIGHTS_INDEX,
+    inspect_checkpoint,
+    is_commit,
+    is_hub_id,
+    read_json,
+    reference_file,
+    refuse_code,
+    repository_folder,
+)
+from bot.engine.conversion import convert
+from bot.engine.disk import check_room, flush, full_disk_error, is_full_disk
+from bot.engine.hub import Hub, Listing, RemoteFile
+from bot.engine.manifest import (
+    FileRecord,
+    check_fully,
+    make_manifest,
+    read_manifest,
+    record,
+    write_manifest,
+)
+from bot.engine.safetensors_header import read_header
+from bot.errors import ModelError, UnavailableError
+
+_SMALL_FILES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "merges.txt",
+    "chat_template.jinja",
+    *TOKENIZER_FILES,
+)
+_MAX_SMALL = 64 * 2**20
+_MAX_WEIGHTS = 64 * 2**30
+_PARTIAL = ".partial-"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A fetched model; `fresh` is False when it was here already."""
+
+    folder: Path
+    commit: str
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which files to fetch; `weights` are safetensors, or one pickle that is then converted."""
+
+    small: tuple[RemoteFile, ...]
+    weights: tuple[RemoteFile, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        """What is downloaded."""
+        return sum(file.size for file in (*self.small, *self.weights))
+
+    @property
+    def pickled(self) -> bool:
+        """Whether the weights have to be converted."""
+        return self.weights[0].name == PICKLED_WEIGHTS
+
+
+def fetch(model: str, revision: str | None, models_folder: Path, hub: Hub | None = None) -> Fetched:
+    """Fetch `model` at `revision` (branch, tag or commit; None: main), convert and verify it.
+
+    A second call for the same commit only verifies it. Progress bars go to stderr.
+    Raises ModelError and UnavailableError, each a sentence that says what to do.
+    """
+    if not is_hub_id(model):
+        raise ModelError(
+            "{model} is not the name of a model on a hub, such as microsoft/DialoGPT-medium.",
+            model=model,
+        )
+    wanted = revision or DEFAULT_REVISION
+    try:
+        with _alone(model, models_folder) as folder:
+            _remove_partials(folder)
+            if is_commit(wanted) and _is_whole(folder / wanted):
+                return Fetched(folder / wanted, wanted, fresh=False)
+            return _fetch(hub or Hub(), model, wanted, models_folder)
+    except OSError as error:
+        if is_full_disk(error):
+            raise full_disk_error() from error
+        raise UnavailableError(
+            "The folder {folder} cannot be written ({reason}).",
+            folder=models_folder,
+            reason=error.strerror or error,
+        ) from error
+
+
+def _fetch(hub: Hub, model: str, revision: str, models_folder: Path) -> Fetched:
+    listing = hub.list_files(model, revision)
+    folder = repository_folder(model, models_folder)
+    target = folder / listing.commit
+    fresh = not _is_whole(target)
+    if fresh:
+        shutil.rmtree(target, ignore_errors=True)
+        _build(hub, listing, target)
+    if not is_commit(revision):
+        _write_reference(reference_file(model, revision, models_folder), listing.commit)
+    return Fetched(target, listing.commit, fresh)
+
+
+def _build(hub: Hub, listing: Listing, target: Path) -> None:
+    plan = make_plan(listing)
+    partial = target.with_name(f"{_PARTIAL}{listing.commit}")
+    partial.mkdir()
+    try:
+        check_room(partial, plan.num_bytes + (plan.weights[0].size if plan.pickled else 0))
+        _download(hub, listing, plan, partial)
+        converted_from = _to_safetensors(listing, plan, partial)
+        write_manifest(
+            partial, make_manifest(partial, listing.model, listing.commit, converted_from)
+        )
+        for weights in inspect_checkpoint(partial).weight_files:
+            read_header(weights)
+        flush(partial)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def make_plan(listing: Listing) -> Plan:
+    """Choose what is needed of `listing`; raises ModelError where something is missing."""
+    files = listing.files
+    small = tuple(files[name] for name in _SMALL_FILES if name in files)
+    names = {file.name for file in small}
+    if "config.json" not in names or names.isdisjoint(TOKENIZER_FILES):
+        raise ModelError(
+            "{model} has no config.json or no tokenizer: it is not a model that Banter can use.",
+            model=listing.model,
+        )
+    weights = _choose_weights(listing)
+    too_large = [file.name for file in small if file.size > _MAX_SMALL]
+    if too_large or sum(file.size for file in weights) > _MAX_WEIGHTS:
+        raise ModelError("The files of {model} are too large.", model=listing.model)
+    return Plan(small, weights)
+
+
+def _choose_weights(listing: Listing) -> tuple[RemoteFile, ...]:
+    files = listing.files
+    if WEIGHTS in files:
+        return (files[WEIGHTS],)
+    if WEIGHTS_INDEX in files:
+        shards = [file for name, file in files.items() if name.endswith(".safetensors")]
+        return (files[WEIGHTS_INDEX], *shards)
+    if PICKLED_WEIGHTS in files:
+        return (files[PICKLED_WEIGHTS],)
+    raise ModelError(
+        "{model} has neither {safe} nor {pickled}: it is not a model that Banter can use.",
+        model=listing.model,
+        safe=WEIGHTS,
+        pickled=PICKLED_WEIGHTS,
+    )
+
+
+def _download(hub: Hub, listing: Listing, plan: Plan, partial: Path) -> None:
+    with _bar("download", plan.num_bytes, "B") as bar:
+        for file in plan.small:
+            hub.download(listing, file, partial / file.name, bar.update)
+        # before the gigabytes come
+        refuse_code(partial, read_json(partial / "config.json"))
+        for file in plan.weights:
+            hub.download(listing, file, partial / file.name, bar.update)
+
+
+def _to_safetensors(listing: Listing, plan: Plan, partial: Path) -> FileRecord | None:
+    if not plan.pickled:
+        return None
+    with _bar("convert", 0, "tensors") as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        convert(partial, show)
+    source = partial / PICKLED_WEIGHTS
+    original = record(source)
+    source.unlink()
+    return original
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        manifest = read_manifest(folder)
+        if manifest is None:
+            return False
+        check_fully(folder, manifest)
+    except ModelError:
+        return False
+    return True
+
+
+def _write_reference(path: Path, commit: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    fresh = path.with_name(f"{_PARTIAL}{path.name}")
+    fresh.write_text(commit + os.linesep)
+    fresh.replace(path)
+
+
+def _remove_partials(folder: Path) -> None:
+    for partial in folder.glob(f"{_PARTIAL}*"):
+        shutil.rmtree(partial)
+
+
+@contextmanager
+def _alone(model: str, models_folder: Path) -> Iterator[Path]:
+    """The repository's folder, for one fetch at a time."""
+    folder = repository_folder(model, models_folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield folder
+    except Timeout as error:
+        raise UnavailableError(
+            "Another fetch of {model} is running: wait until it is done.", model=model
+        ) from error
+
+
+def _bar(what: str, total: int, unit: str) -> "tqdm[None]":
+    return tqdm(desc=what, total=total, unit=unit, unit_scale=True, leave=True)

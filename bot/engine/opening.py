@@ -1,0 +1,85 @@
+"""Opens the local model: the one place of the heavy imports, in the threads that use them.
+
+Importing torch and transformers takes 4 s and would stop the event loop.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from bot.engine.request import Engine
+from bot.ports import TokenizerThread
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class OpenTokenizer(TokenizerThread, Protocol):
+    """A tokenizer's thread that whoever opened it has to close."""
+
+    async def close(self) -> None:
+        """End the thread after the work it has; may be called twice."""
+        ...
+
+
+async def open_engine(
+    folder: Path, *, model: str, device: str, dtype: str, num_threads: int | None = None
+) -> Engine:
+    """Load the checkpoint in `folder` in the engine's own thread and warm it up.
+
+    `model` is the name that EngineInfo shows; `device` and `dtype` are the settings;
+    `num_threads` None leaves the number of CPU threads to torch: one for each core.
+    Open the tokenizer before or after, not at the same time: both import transformers.
+    Raises ModelError and WrongSettingsError.
+    """
+    thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+
+    def load() -> Engine:
+        # heavy: see the module's docstring
+        import torch  # noqa: PLC0415
+
+        from bot.engine.loader import load_model  # noqa: PLC0415
+        from bot.engine.reference import ReferenceEngine  # noqa: PLC0415
+
+        if num_threads is not None:
+            torch.set_num_threads(num_threads)  # counts for the calling thread only
+        return ReferenceEngine(load_model(folder, device, dtype), model, thread)
+
+    started_at = time.monotonic()
+    engine = await _open_in(thread, load)
+    _log.info("model loaded in %.1f s: %s", time.monotonic() - started_at, engine.info)
+    return engine
+
+
+async def open_tokenizer(folder: Path) -> OpenTokenizer:
+    """Load the tokenizer of the checkpoint in `folder` in a thread of its own.
+
+    Raises ModelError.
+    """
+    thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
+
+    def load() -> OpenTokenizer:
+        # heavy: see the module's docstring
+        from bot.engine.tokenizer import ThreadedTokenizer, load_tokenizer  # noqa: PLC0415
+
+        return ThreadedTokenizer(thread, load_tokenizer(folder))
+
+    return await _open_in(thread, load)
+
+
+async def _open_in(thread: ThreadPoolExecutor, load: Callable[[], T]) -> T:
+    loop = asyncio.get_running_loop()
+    try:
+        return await loop.run_in_executor(thread, load)
+    except asyncio.CancelledError:
+        thread.shutdown(wait=False)  # it ends when the loading does
+        raise
+    except Exception:
+        await loop.run_in_executor(thread, threading.get_ident)
+        thread.shutdown()  # does not block: the thread has nothing left to do
+        raise

@@ -1,0 +1,130 @@
+"""What the conversation asks of an engine and what it gets back; no torch here.
+
+The interface is complete from the start, so that the engine can change under it.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from bot.dialogue.sampling import SamplingParams
+
+
+class FinishReason(StrEnum):
+    """Why a completion ended."""
+
+    STOP = "stop"  # the model ended the turn
+    LENGTH = "length"  # max_new_tokens, or the window
+
+
+class Cancellation:
+    """A flag that any thread may raise: the engine stops the request at its next step."""
+
+    def __init__(self) -> None:
+        self._raised = threading.Event()
+
+    def cancel(self) -> None:
+        """Raise the flag; it cannot be lowered."""
+        self._raised.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the flag is up."""
+        return self._raised.is_set()
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """Token ids in.
+
+    `prompt_ids`: shape (num_prompt_tokens,), at least one.
+    `own_ids`: the bot's own earlier turns of this context, each (num_turn_tokens,), for the
+    n-gram bans over its own words; the reference engine ignores it.
+    `sequence_key` names the conversation whose KV cache may be reused; `group_key` and
+    `user_id` are for fairness.
+    `deadline` is a moment of time.monotonic() in seconds.
+    `on_token(candidate, token_id)` and `on_position(place)` are called from the engine's own
+    thread and must return at once; the queue's first place is 0.
+    """
+
+    prompt_ids: tuple[int, ...]
+    params: SamplingParams = field(default_factory=SamplingParams)
+    own_ids: tuple[tuple[int, ...], ...] = ()
+    sequence_key: str = ""
+    group_key: int = 0
+    user_id: int = 0
+    deadline: float | None = None
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    on_token: Callable[[int, int], None] | None = None
+    on_position: Callable[[int], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Token ids out: one of the `num_candidates` answers to a request.
+
+    `ids`: shape (num_new_tokens,), without the end-of-text token.
+    `logprobs`: shape (num_new_tokens,), natural logarithms under the model's own, unprocessed
+    distribution; with the end-of-text token's appended when `finish_reason` is STOP.
+    `seed` reproduces this completion on the same device and dtype.
+    """
+
+    ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    finish_reason: FinishReason
+    seed: int
+    num_prompt_tokens: int
+    num_cached_tokens: int = 0
+    queued_seconds: float = 0.0
+    first_token_seconds: float = 0.0
+    total_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine serves; fixed from its start. `window` is in tokens."""
+
+    model: str
+    revision: str
+    device: str
+    dtype: str
+    window: int
+    num_parameters: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoad:
+    """What an engine is doing at this moment."""
+
+    num_waiting: int
+    num_running: int
+    tokens_per_second: float
+
+
+class Engine(Protocol):
+    """Runs requests on a model."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What is served."""
+        ...
+
+    def load(self) -> EngineLoad:
+        """What is going on now."""
+        ...
+
+    async def generate(self, request: GenerationRequest) -> list[Completion]:
+        """Run `request`; returns `params.num_candidates` completions.
+
+        `max_new_tokens` is lowered where prompt and reply would not fit the window.
+        Cancelling the awaiting task cancels the request.
+        Raises ContextTooLongError (the prompt leaves no room for a reply), EngineMemoryError,
+        EngineBrokenError, EngineClosedError, DeadlineError, WithdrawnError, NumericError.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stop what runs, free the model and end the engine's thread; may be called twice."""
+        ...

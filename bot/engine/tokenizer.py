@@ -1,0 +1,218 @@
+"""A checkpoint's tokenizer, as prompts need it, and the thread that it lives in.
+
+Importing this module imports transformers (2.5 s): `bot.engine.opening` does it in a thread.
+"""
+
+import asyncio
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from jinja2 import TemplateError
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from bot.dialogue.prompt import Line
+from bot.dialogue.turn import Role
+from bot.engine.checkpoint import TOKENIZER_FILES
+from bot.errors import EngineClosedError, ModelError
+
+T = TypeVar("T")
+_MERGES = "merges.txt"
+_PLACE = "\ue000{}\ue001"  # private-use characters, which no chat template holds
+_PLACES = re.compile("\ue000(\\d+)\ue001")
+_CHAT_ROLES = {Role.USER: "user", Role.BOT: "assistant"}
+
+
+class ModelTokenizer:
+    """Implements bot.dialogue.prompt.Tokenizer; one object serves one thread only.
+
+    A fast tokenizer used by two threads at once fails with "Already borrowed".
+    """
+
+    def __init__(self, backend: PreTrainedTokenizerFast, name: str) -> None:
+        self._backend = backend
+        self._name = name
+        self._added = {
+            token.content: token_id for token_id, token in backend.added_tokens_decoder.items()
+        }
+        self._added_ids = frozenset(self._added.values())
+        self._written_out = re.compile("|".join(map(re.escape, self._added)))
+
+    @property
+    def name(self) -> str:
+        """The kind of vocabulary and the hash of its files."""
+        return self._name
+
+    @property
+    def end_of_text_id(self) -> int:
+        """The token that ends a turn."""
+        return int(self._backend.eos_token_id)
+
+    @property
+    def num_ids(self) -> int:
+        """One more than the largest id that `encode` returns."""
+        return int(max(self._backend.get_vocab().values())) + 1
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether the model brings its own prompt format."""
+        return self._backend.chat_template is not None
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text`; a special or added token that is written out is plain text."""
+        ids = self._encode(text)
+        if self._added_ids.isdisjoint(ids):
+            return ids
+        # `split_special_tokens` leaves added tokens that are not marked as special
+        ids = [token_id for piece in self._cut_tokens(text) for token_id in self._encode(piece)]
+        return [token_id for token_id in ids if token_id not in self._added_ids]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`, special tokens left out."""
+        return str(
+            self._backend.decode(
+                list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+        )
+
+    def apply_chat_template(self, lines: Sequence[Line]) -> list[int]:
+        """Token ids of a dialogue in the model's own format, ready for the bot's reply.
+
+        The dialogue is tokenised as one text, as the model saw it in training, unless a line
+        wrote out a special token: then the template and the lines are tokenised apart, and only
+        the template's special tokens count. Templates that accept only turns that alternate
+        and begin with the user get them so.
+        Raises ModelError for a template that cannot be used.
+        """
+        texts = [text for _, text in lines]
+        whole = self._encode_template(self._render(lines, texts))
+        places = [_PLACE.format(number) for number in range(len(lines))]
+        apart = list(self._encode_apart(self._render(lines, places), texts))
+        if self._added_in(whole) == self._added_in(apart):
+            return whole
+        return apart
+
+    def _render(self, lines: Sequence[Line], texts: Sequence[str]) -> str:
+        roles = [role for role, _ in lines]
+        try:
+            return self._render_roles(roles, texts)
+        except TemplateError:
+            roles, texts = _alternating(roles, texts)
+        try:
+            return self._render_roles(roles, texts)
+        except TemplateError as error:
+            raise ModelError(
+                "The model's chat template cannot be used ({reason}): please choose another MODEL.",
+                reason=error,
+            ) from error
+
+    def _render_roles(self, roles: Sequence[Role], texts: Sequence[str]) -> str:
+        conversation = [
+            {"role": _CHAT_ROLES[role], "content": text}
+            for role, text in zip(roles, texts, strict=True)
+        ]
+        rendered = self._backend.apply_chat_template(
+            conversation, tokenize=False, add_generation_prompt=True
+        )
+        return str(rendered)
+
+    def _encode_apart(self, rendered: str, texts: Sequence[str]) -> Iterator[int]:
+        # odd pieces are the numbers that stood in the places
+        for index, piece in enumerate(_PLACES.split(rendered)):
+            if index % 2:
+                yield from self.encode(texts[int(piece)])
+            else:
+                yield from self._encode_template(piece)
+
+    def _encode_template(self, text: str) -> list[int]:
+        return list(
+            self._backend.encode(text, add_special_tokens=False, split_special_tokens=False)
+        )
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self._backend.encode(text, add_special_tokens=False, split_special_tokens=True))
+
+    def _cut_tokens(self, text: str) -> Iterator[str]:
+        start = 0
+        for match in self._written_out.finditer(text):
+            yield text[start : match.start() + 1]
+            start = match.start() + 1
+        yield text[start:]
+
+    def _added_in(self, ids: Sequence[int]) -> list[int]:
+        return [token_id for token_id in ids if token_id in self._added_ids]
+
+
+def load_tokenizer(folder: Path) -> ModelTokenizer:
+    """The tokenizer of a checkpoint; nothing is fetched and no code of the checkpoint runs.
+
+    Raises ModelError where its files are damaged or it has no end-of-text token.
+    """
+    try:
+        backend = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    # tokenizers raises bare Exception for a damaged file
+    except Exception as error:
+        raise ModelError(
+            "The tokenizer in {folder} cannot be read ({reason}): fetch or copy the model again.",
+            folder=folder,
+            reason=error,
+        ) from error
+    if not isinstance(backend, PreTrainedTokenizerFast) or backend.eos_token_id is None:
+        raise ModelError(
+            "The tokenizer in {folder} has no end-of-text token: please choose another MODEL.",
+            folder=folder,
+        )
+    return ModelTokenizer(backend, _vocabulary_name(folder))
+
+
+class ThreadedTokenizer:
+    """A tokenizer in a thread of its own; implements bot.ports.TokenizerThread."""
+
+    def __init__(self, thread: ThreadPoolExecutor, tokenizer: ModelTokenizer) -> None:
+        self._thread = thread
+        self._tokenizer = tokenizer
+        self._closed = False
+
+    async def run(self, work: Callable[[ModelTokenizer], T]) -> T:
+        """Run `work` with the tokenizer in its thread and return the result."""
+        if self._closed:
+            raise EngineClosedError
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, work, self._tokenizer)
+
+    async def close(self) -> None:
+        """End the thread after the work it has; may be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.get_running_loop().run_in_executor(self._thread, threading.get_ident)
+        self._thread.shutdown()  # does not block: the thread has nothing left to do
+
+
+def _alternating(roles: Sequence[Role], texts: Sequence[str]) -> tuple[list[Role], list[str]]:
+    """Join neighbours of one role and leave out what the bot said before the first user."""
+    joined_roles: list[Role] = []
+    joined_texts: list[str] = []
+    for role, text in zip(roles, texts, strict=True):
+        if joined_roles and joined_roles[-1] is role:
+            joined_texts[-1] += "\n" + text
+        elif joined_roles or role is Role.USER:
+            joined_roles.append(role)
+            joined_texts.append(text)
+    return joined_roles, joined_texts
+
+
+def _vocabulary_name(folder: Path) -> str:
+    digest = hashlib.sha256()
+    names = [name for name in TOKENIZER_FILES if (folder / name).is_file()][:1]
+    kind = names[0].partition(".")[0] if names else "unknown"
+    for name in [*names, _MERGES]:
+        if (folder / name).is_file():
+            digest.update((folder / name).read_bytes())
+    return f"{kind}-{digest.hexdigest()[:12]}"

@@ -1,0 +1,243 @@
+"""Settings: every variable, its default and its check.
+
+A variable comes from the environment or from `.env`; the environment wins, and an empty value
+means "not set". Every mistake is one sentence that names the variable, the value (never a
+secret) and what is allowed.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from bot.dialogue.sampling import BOUNDS, SamplingParams
+from bot.env_file import ENV_FILE, misspelt, read_variables
+from bot.errors import SeveralWrongSettingsError, WrongSettingsError
+
+MAX_ID = 2**63 - 1  # Discord's ids fit a signed 64-bit column
+MAX_SHOWN = 80  # characters of a wrong value that are repeated in its sentence
+DRIVERS = {  # what people write -> the asynchronous driver that the store needs
+    "sqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+}
+
+
+def _sampling(name: str) -> Any:
+    bound = BOUNDS[name]
+    return Field(default=getattr(SamplingParams(), name), ge=bound.low, le=bound.high)
+
+
+def _split_ids(value: object) -> object:
+    """Numbers separated by commas or blanks, as a list; anything else as it is."""
+    return re.split(r"[,\s]+", value.strip(", \t")) if isinstance(value, str) else value
+
+
+def _check_token(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z0-9._-]+", value):
+        raise ValueError("not a token")
+    return value
+
+
+def _check_database_url(value: object) -> object:
+    """`value` with the driver that the store needs."""
+    scheme, _, rest = str(value).partition("://")
+    driver = DRIVERS.get(scheme, scheme)
+    is_file = driver == DRIVERS["sqlite"] and re.match(r"/(?!:memory:).", rest)
+    if not is_file and not (driver == DRIVERS["postgresql"] and rest):
+        raise ValueError("not a database we know")
+    return f"{driver}://{rest}"
+
+
+def _check_web_address(value: object) -> object:
+    if not re.fullmatch(r"https?://[^\s/]+\S*", str(value)):
+        raise ValueError("not a web address")
+    return value
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+Ids = Annotated[frozenset[Id], BeforeValidator(_split_ids)]
+
+
+class Settings(BaseSettings):
+    """What the operator decided; `.env.example` says what each variable is for."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    discord_token: Annotated[SecretStr, BeforeValidator(_check_token)] | None = None
+    model: str = "microsoft/DialoGPT-medium"
+    model_revision: str | None = None
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    num_threads: int | None = Field(default=None, ge=1, le=256)
+    database_url: Annotated[str, BeforeValidator(_check_database_url)] = (
+        "sqlite+aiosqlite:///data/banter.db"
+    )
+    history: Literal["channel", "member"] = "channel"
+    context_tokens: int = Field(default=256, ge=16, le=4096)
+    context_turns: int = Field(default=8, ge=1, le=200)
+    idle_minutes: int = Field(default=60, ge=0, le=525_600)
+    temperature: float = _sampling("temperature")
+    top_k: int = _sampling("top_k")
+    top_p: float = _sampling("top_p")
+    min_p: float = _sampling("min_p")
+    repetition_penalty: float = _sampling("repetition_penalty")
+    no_repeat_ngram_size: int = _sampling("no_repeat_ngram_size")
+    min_new_tokens: int = _sampling("min_new_tokens")
+    max_new_tokens: int = _sampling("max_new_tokens")
+    num_candidates: int = _sampling("num_candidates")
+    seed: int | None = _sampling("seed")
+    max_queue: int = Field(default=64, ge=1, le=10_000)
+    max_pending_per_user: int = Field(default=3, ge=1, le=1000)
+    cooldown_seconds: float = Field(default=1.0, ge=0, le=86_400)
+    reply_seconds: float = Field(default=120.0, ge=1, le=840)
+    allowed_channel_ids: Ids = frozenset()
+    blocked_channel_ids: Ids = frozenset()
+    blocked_user_ids: Ids = frozenset()
+    allowed_role_ids: Ids = frozenset()
+    allow_dms: bool = True
+    owner_ids: Ids = frozenset()
+    message_content: bool = False
+    retention_days: int = Field(default=30, ge=1, le=3650)
+    history_key: SecretStr | None = None
+    privacy_url: Annotated[str, BeforeValidator(_check_web_address)] | None = None
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = (
+        "INFO"
+    )
+    log_format: Literal["text", "json"] = "text"
+    dev_guild_id: Id | None = None
+
+    @property
+    def sampling(self) -> SamplingParams:
+        """The default SamplingParams: the lowest layer."""
+        return SamplingParams(**{name: getattr(self, name) for name in BOUNDS})
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never stand in a log line."""
+        hidden = (self.discord_token, self.history_key)
+        password = urlsplit(self.database_url).password
+        written = [secret.get_secret_value() for secret in hidden if secret]
+        return (*written, password, unquote(password)) if password else tuple(written)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is handed over: load_settings names the sources, so that tests pass a dict."""
+        return (init_settings,)
+
+
+VARIABLES = tuple(name.upper() for name in Settings.model_fields)
+
+
+def load_settings(environ: Mapping[str, str], env_file: Path = ENV_FILE) -> Settings:
+    """The settings from `environ`, then from `env_file` (which need not exist).
+
+    Raises WrongSettingsError, or SeveralWrongSettingsError with all mistakes at once.
+    """
+    written = read_variables(env_file)
+    mistakes = list(misspelt(written, VARIABLES, env_file))
+    given = _given(written) | _given(environ)
+    try:
+        settings = Settings.model_validate(given)
+    except ValidationError as error:
+        wrong = dict.fromkeys(str(one["loc"][0]) for one in error.errors(include_url=False))
+        mistakes += [_mistake(name, given[name]) for name in wrong]
+    else:
+        if not mistakes:
+            return settings
+    raise mistakes[0] if len(mistakes) == 1 else SeveralWrongSettingsError(mistakes)
+
+
+def _given(variables: Mapping[str, str]) -> dict[str, str]:
+    """What is set, by its field's name; Docker's --env-file leaves quotes around a value."""
+    bare = {
+        name: re.sub(r"^(['\"])(.*)\1$", r"\2", variables.get(name, "").strip())
+        for name in VARIABLES
+    }
+    return {name.lower(): value.strip() for name, value in bare.items() if value.strip()}
+
+
+def _mistake(field_name: str, value: str) -> WrongSettingsError:
+    """The sentence for a field that refused `value`; a secret is not repeated."""
+    name = field_name.upper()
+    shown = value if len(value) <= MAX_SHOWN else f"{value[:MAX_SHOWN]}…"
+    match field_name:
+        case "discord_token":
+            return WrongSettingsError(
+                "{name} is not a token: copy it from the page Bot of your application as it is, "
+                "without the word Bot before it.",
+                name=name,
+            )
+        case "database_url":  # beyond its scheme it may hold a password
+            scheme, found, _ = value.partition("://")
+            return WrongSettingsError(
+                "{name} must be sqlite+aiosqlite:///path/to/file.db or "
+                "postgresql+asyncpg://user:password@host/database, not “{value}”.",
+                name=name,
+                value=f"{scheme}{found}…" if found else "…",
+            )
+        case "privacy_url":
+            return WrongSettingsError(
+                "{name} must be a web address that begins with https://, not “{value}”.",
+                name=name,
+                value=shown,
+            )
+    return _mistake_of_kind(name, Settings.model_fields[field_name], shown)
+
+
+def _mistake_of_kind(name: str, field: FieldInfo, value: str) -> WrongSettingsError:
+    """The sentence for a field whose type says what is allowed."""
+    if name.endswith("_ID"):
+        return WrongSettingsError(
+            "{name} must be one Discord id, a whole number, not “{value}”.", name=name, value=value
+        )
+    if name.endswith("_IDS"):
+        return WrongSettingsError(
+            "{name} must be Discord ids, whole numbers separated by commas, not “{value}”.",
+            name=name,
+            value=value,
+        )
+    if field.annotation is bool:
+        return WrongSettingsError(
+            "{name} must be on or off, not “{value}”.", name=name, value=value
+        )
+    if get_origin(field.annotation) is Literal:
+        return WrongSettingsError(
+            "{name} must be one of {choices}, not “{value}”.",
+            name=name,
+            choices=", ".join(get_args(field.annotation)),
+            value=value,
+        )
+    low = next(mark.ge for mark in field.metadata if hasattr(mark, "ge"))
+    high = next(mark.le for mark in field.metadata if hasattr(mark, "le"))
+    if field.annotation is float:
+        return WrongSettingsError(
+            "{name} must be a number from {low} to {high}, not “{value}”.",
+            name=name,
+            low=low,
+            high=high,
+            value=value,
+        )
+    return WrongSettingsError(
+        "{name} must be a whole number from {low} to {high}, not “{value}”.",
+        name=name,
+        low=low,
+        high=high,
+        value=value,
+    )

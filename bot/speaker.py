@@ -1,0 +1,186 @@
+"""Finds a fit reply: context, engine, guards, and a ladder of further tries."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import isfinite
+from operator import attrgetter
+
+from bot.dialogue.context import Context, ContextBudget, build_context, fit_window
+from bot.dialogue.guards import Candidate, Choice, Fault, choose
+from bot.dialogue.prompt import Tokenizer, decode_reply
+from bot.dialogue.reply import tidy
+from bot.dialogue.sampling import SamplingParams
+from bot.dialogue.turn import Role, Turn, Utterance
+from bot.engine.request import (
+    Cancellation,
+    Completion,
+    Engine,
+    EngineInfo,
+    FinishReason,
+    GenerationRequest,
+)
+from bot.errors import EngineMemoryError, NoFitReplyError
+from bot.ports import Rejected, TokenizerThread
+
+
+@dataclass(frozen=True, slots=True)
+class ContextLimits:
+    """The most that a context holds, the utterance included."""
+
+    num_tokens: int
+    num_turns: int
+
+    def shorter(self) -> "ContextLimits":
+        """Half of the tokens, and the last exchange with the utterance."""
+        return ContextLimits(max(1, self.num_tokens // 2), min(3, self.num_turns))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One try at a reply. `deadline` is a moment of time.monotonic() in seconds."""
+
+    said: Utterance
+    turns: tuple[Turn, ...]
+    params: SamplingParams
+    deadline: float
+    cancellation: Cancellation
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A fit reply and how it came about."""
+
+    text: str
+    completion: Completion
+    context: Context
+    params: SamplingParams
+    tokenizer: str
+    engine: EngineInfo
+    rejected: tuple[Rejected, ...]
+
+
+class Speaker:
+    """Asks the engine until the guards are content. `deadline_seconds` bounds one reply."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        tokenizer: TokenizerThread,
+        limits: ContextLimits,
+        deadline_seconds: float,
+    ) -> None:
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._limits = limits
+        self._deadline_seconds = deadline_seconds
+
+    async def answer(
+        self,
+        said: Utterance,
+        turns: Sequence[Turn],
+        params: SamplingParams,
+        cancellation: Cancellation,
+    ) -> Answer:
+        """Answer `said` after `turns` (oldest first).
+
+        Unfit candidates are drawn again warmer, then from a shorter context.
+        Raises NoFitReplyError when that does not help either, and EngineErrors.
+        """
+        deadline = time.monotonic() + self._deadline_seconds
+        rejected: list[Rejected] = []
+        for attempt, limits in self._ladder(params):
+            asked = Asked(said, tuple(turns), attempt, deadline, cancellation)
+            context, completions = await self._complete(asked, limits)
+            texts = await self._tokenizer.run(partial(_texts, completions))
+            candidates = [
+                Candidate(text, completion.logprobs)
+                for text, completion in zip(texts, completions, strict=True)
+            ]
+            choice = choose(candidates, said.text, _own_texts(turns))
+            rejected += _rejected(candidates, choice)
+            if choice.index is not None:
+                return Answer(
+                    text=texts[choice.index],
+                    completion=completions[choice.index],
+                    context=context,
+                    params=attempt,
+                    tokenizer=await self._tokenizer.run(attrgetter("name")),
+                    engine=self._engine.info,
+                    rejected=tuple(rejected),
+                )
+        raise NoFitReplyError
+
+    def _ladder(self, params: SamplingParams) -> Iterator[tuple[SamplingParams, ContextLimits]]:
+        """What to try in turn: as asked; warmer; warmer and from a shorter context."""
+        yield params, self._limits
+        yield params.warmer(), self._limits
+        yield params.warmer(), self._limits.shorter()
+
+    async def _complete(
+        self, asked: Asked, limits: ContextLimits
+    ) -> tuple[Context, list[Completion]]:
+        """Run the model; once more with a shorter context when the device's memory is full."""
+        try:
+            return await self._generate(asked, limits)
+        except EngineMemoryError:
+            return await self._generate(asked, limits.shorter())
+
+    async def _generate(
+        self, asked: Asked, limits: ContextLimits
+    ) -> tuple[Context, list[Completion]]:
+        num_tokens, _ = fit_window(
+            self._engine.info.window, asked.params.max_new_tokens, limits.num_tokens
+        )
+        budget = ContextBudget(num_tokens, limits.num_turns)
+        context = await self._tokenizer.run(
+            partial(build_context, asked.turns, asked.said.text, budget)
+        )
+        scope = asked.said.scope
+        request = GenerationRequest(
+            prompt_ids=context.prompt_ids,
+            params=asked.params,
+            own_ids=context.own_ids,
+            sequence_key=f"{scope.channel_id}/{scope.user_id or 0}",
+            group_key=asked.said.guild_id or scope.channel_id,
+            user_id=asked.said.author_id,
+            deadline=asked.deadline,
+            cancellation=asked.cancellation,
+        )
+        return context, await self._engine.generate(request)
+
+
+def _texts(completions: Sequence[Completion], tokenizer: Tokenizer) -> list[str]:
+    return [
+        tidy(
+            decode_reply(completion.ids, tokenizer),
+            cut_off=completion.finish_reason is FinishReason.LENGTH,
+        )
+        for completion in completions
+    ]
+
+
+def _own_texts(turns: Sequence[Turn]) -> list[str]:
+    """What the bot said before, also where a short context does not hold it."""
+    return [turn.text for turn in turns if turn.role is Role.BOT]
+
+
+def _rejected(candidates: Sequence[Candidate], choice: Choice) -> list[Rejected]:
+    """Every candidate but the chosen one, with its fault and its mean log-probability."""
+    return [
+        Rejected(
+            candidate.text,
+            _scores(candidate, fault),
+        )
+        for index, (candidate, fault) in enumerate(zip(candidates, choice.faults, strict=True))
+        if index != choice.index
+    ]
+
+
+def _scores(candidate: Candidate, fault: Fault | None) -> dict[str, float | str]:
+    scores: dict[str, float | str] = {"fault": fault.value} if fault else {}
+    if isfinite(candidate.mean_logprob):
+        scores["mean_logprob"] = candidate.mean_logprob
+    return scores

@@ -1,0 +1,153 @@
+"""Makes engines: addresses, pragmas and the way a transaction begins."""
+
+import os
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+
+from bot.errors import DatabaseError
+from bot.store.failures import start_failures_explained
+
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+}
+# How a transaction begins on SQLite, as an execution option of the engine. A deferred one that
+# turns from reading to writing fails at once when somebody else wrote in between
+# (SQLITE_BUSY_SNAPSHOT), whatever the timeout: what writes says so from the start.
+WRITING = {"begin": "IMMEDIATE"}
+OUTSIDE = {"begin": "NONE"}  # VACUUM and checkpoints run in no transaction
+
+# What is deleted is overwritten, and VACUUM keeps its copy in memory instead of another folder.
+_PRIVATE = ("PRAGMA secure_delete=ON", "PRAGMA temp_store=MEMORY")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a database is. `path` is the file of SQLite, None for PostgreSQL."""
+
+    url: URL
+    path: Path | None
+
+    @property
+    def backup_path(self) -> Path | None:
+        """The copy that is made before a migration; one is kept."""
+        return None if self.path is None else self.path.with_name(f"{self.path.name}.backup")
+
+    def __str__(self) -> str:
+        return self.url.render_as_string() if self.path is None else str(self.path)
+
+
+def address_of(url: str) -> Address:
+    """The parsed address; raises DatabaseError for one that Banter has no driver for."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = URL.create("unknown")
+    driver = _DRIVERS.get(parsed.drivername)
+    in_memory = parsed.database in {None, "", ":memory:"}
+    if driver is None or (driver.startswith("sqlite") and in_memory):
+        raise DatabaseError(
+            "DATABASE_URL must look like sqlite+aiosqlite:///folder/file.db or"
+            " postgresql+asyncpg://user:password@host/name."
+        )
+    parsed = parsed.set(drivername=driver)
+    if not driver.startswith("sqlite"):
+        return Address(parsed, None)
+    return Address(parsed, Path(str(parsed.database).removeprefix("file:")))
+
+
+def make_private_file(address: Address) -> None:
+    """Make SQLite's folder and an empty file only its owner can read; the WAL inherits that.
+
+    The file is opened once: aiosqlite leaves a thread that complains when it cannot open one.
+    """
+    if address.path is None:
+        return
+    try:
+        address.path.parent.mkdir(parents=True, exist_ok=True)
+        if not address.path.exists():
+            os.close(os.open(address.path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise DatabaseError(
+            "The database {path} cannot be made ({reason}): make its folder writable, or change"
+            " DATABASE_URL.",
+            path=address.path,
+            reason=error.strerror,
+        ) from error
+    with start_failures_explained(str(address)):
+        sqlite3.connect(address.path).close()
+
+
+def serving_engine(address: Address, busy_seconds: float) -> AsyncEngine:
+    """The engine of a running bot; a lock of somebody else is waited for `busy_seconds`."""
+    pool: dict[str, object] = {"pool_size": 5, "max_overflow": 0, "pool_timeout": busy_seconds}
+    pragmas = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON")
+    return _make(address, busy_seconds, pragmas, pool)
+
+
+def migrating_engine(address: Address, busy_seconds: float) -> AsyncEngine:
+    """An engine that keeps no connection and may rebuild tables.
+
+    Foreign keys are off: where ALTER means "copy, drop, rename", dropping the old table would
+    carry out its ON DELETE rules. The journal mode stays: the file may be somebody else's.
+    """
+    return _make(address, busy_seconds, ("PRAGMA foreign_keys=OFF",), {"poolclass": NullPool})
+
+
+def _make(
+    address: Address, busy_seconds: float, pragmas: Sequence[str], pool: Mapping[str, object]
+) -> AsyncEngine:
+    if address.path is None:
+        return _make_postgresql(address, busy_seconds, pool)
+    engine = create_async_engine(
+        address.url,
+        hide_parameters=True,  # an error must not carry a member's text into the log
+        connect_args={"timeout": busy_seconds, "isolation_level": None},
+        **pool,
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        try:
+            for pragma in (*pragmas, *_PRIVATE):
+                cursor.execute(pragma)
+        except sqlite3.Error:
+            connection.close()  # the pool does not know it yet, and its thread would stay
+            raise
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        kind = connection.get_execution_options().get("begin", "DEFERRED")
+        if kind != "NONE":
+            connection.exec_driver_sql(f"BEGIN {kind}")
+
+    return engine
+
+
+def _make_postgresql(
+    address: Address, busy_seconds: float, pool: Mapping[str, object]
+) -> AsyncEngine:
+    waits = {"lock_timeout": str(round(busy_seconds * 1000)), "timezone": "UTC"}
+    try:
+        return create_async_engine(
+            address.url,
+            hide_parameters=True,
+            pool_pre_ping=True,  # the server may have been started anew in between
+            connect_args={"timeout": 5, "command_timeout": 60, "server_settings": waits},
+            **pool,
+        )
+    except ModuleNotFoundError as error:
+        raise DatabaseError("PostgreSQL needs a driver: run `pip install asyncpg`.") from error

@@ -1,0 +1,166 @@
+"""Opens the database, and lends connections for one short unit of work each."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from bot.errors import StoreUnavailableError
+from bot.store.connect import OUTSIDE, WRITING, Address, address_of, serving_engine
+from bot.store.crypto import Cipher
+from bot.store.failures import outages_translated, reason_of, start_failures_explained
+from bot.store.keys import unlock
+from bot.store.migration import migrate
+
+BUSY_SECONDS = 2.0
+_CHECKPOINT_TRIES = 3
+_BLOCK_BYTES = 1 << 20
+
+logger = logging.getLogger(__name__)
+
+
+class Database:
+    """One engine and the cipher of its texts.
+
+    No unit of work may stay open while a reply is generated or sent. Each one raises
+    StoreUnavailableError when the database is locked, full, read-only or away; a lock is
+    waited for `busy_seconds`, and so is our own turn to write.
+    """
+
+    def __init__(
+        self, address: Address, engine: AsyncEngine, cipher: Cipher, busy_seconds: float
+    ) -> None:
+        self.address = address
+        self.cipher = cipher
+        self._engine = engine
+        self._busy_seconds = busy_seconds
+        # SQLite lets one connection write at a time and makes the others poll: ours queue here
+        # instead. PostgreSQL sorts that out by itself, up to the size of the pool.
+        self._writers = asyncio.Semaphore(1 if address.path else 5)
+        self._troubles: set[str] = set()
+        self._closed = False
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection in a transaction that sees one state of the database."""
+        with self._watched("read"):
+            async with self._engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A connection in a transaction: all that is written in it becomes true, or nothing."""
+        with self._watched("written"):
+            async with (
+                self._turn_to_write(),
+                self._engine.execution_options(**WRITING).begin() as connection,
+            ):
+                yield connection
+
+    async def checkpoint(self) -> bool:
+        """Empty the write-ahead log; False when somebody who reads keeps it from that."""
+        if self.address.path is None:
+            return True
+        with self._watched("emptied of old texts"):
+            async with self._engine.execution_options(**OUTSIDE).connect() as connection:
+                row = (await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))).one()
+        return not row[0]
+
+    async def scrub(self) -> None:
+        """Leave nothing on the disk of what was deleted before: file, log and backup.
+
+        `secure_delete` alone is not enough: where SQLite moves a row to another page, the
+        bytes that stay behind in the unused part of the old page are not overwritten. VACUUM
+        writes the file anew, and the checkpoint empties the log. The cost is O(file).
+        On PostgreSQL this does nothing: its own vacuum and its log are its owner's.
+        Raises StoreUnavailableError when a long reader is in the way: try again.
+        """
+        if self.address.backup_path is None:
+            return
+        await asyncio.to_thread(shred, self.address.backup_path)
+        with self._watched("emptied of old texts"):
+            async with (
+                self._turn_to_write(),
+                self._engine.execution_options(**OUTSIDE).connect() as connection,
+            ):
+                await connection.execute(text("VACUUM"))
+        for _ in range(_CHECKPOINT_TRIES):  # each one waits `busy_seconds` for readers
+            if await self.checkpoint():
+                return
+        raise StoreUnavailableError
+
+    async def close(self) -> None:
+        """Close every connection and end its thread; may be called twice."""
+        self._closed = True
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def _turn_to_write(self) -> AsyncIterator[None]:
+        async with asyncio.timeout(self._busy_seconds):
+            await self._writers.acquire()
+        try:
+            yield
+        finally:
+            self._writers.release()
+
+    @contextmanager
+    def _watched(self, verb: str) -> Iterator[None]:
+        """Translate outages, and log the first one and the end of it."""
+        if self._closed:  # a disposed engine would quietly open new connections
+            raise StoreUnavailableError
+        try:
+            with outages_translated():
+                yield
+        except StoreUnavailableError as outage:
+            if verb not in self._troubles:
+                reason = reason_of(outage.__cause__ or outage)
+                logger.error("The database cannot be %s: %s", verb, reason)  # noqa: TRY400 (a traceback says nothing more)
+            self._troubles.add(verb)
+            raise
+        if verb in self._troubles:
+            self._troubles.remove(verb)
+            logger.info("The database can be %s again", verb)
+
+
+async def open_database(
+    url: str, *, history_key: str | None, key_path: Path, busy_seconds: float = BUSY_SECONDS
+) -> Database:
+    """Migrate, unlock and open the database at `url`.
+
+    `history_key` is the owner's secret, `off`, or None for the key file at `key_path`, which is
+    made for a new database. Raises DatabaseError with a sentence that says what to do.
+    """
+    address = address_of(url)
+    await migrate(address)
+    engine = serving_engine(address, busy_seconds)
+    try:
+        with start_failures_explained(str(address)):
+            async with engine.execution_options(**WRITING).begin() as connection:
+                cipher = await unlock(connection, history_key, key_path)
+    except BaseException:
+        await engine.dispose()
+        raise
+    return Database(address, engine, cipher, busy_seconds)
+
+
+def shred(path: Path) -> None:
+    """Overwrite a file with zeros and remove it; one that is not there is fine.
+
+    A file system that writes elsewhere (copy on write, flash) may keep old blocks: there only
+    the encryption helps.
+    """
+    if not path.exists():
+        return
+    with outages_translated(), path.open("r+b") as file:
+        left = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        while left > 0:
+            left -= file.write(bytes(min(left, _BLOCK_BYTES)))
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()

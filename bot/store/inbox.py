@@ -1,0 +1,124 @@
+"""Utterances on their way, in SQL."""
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Row, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.dialogue.turn import Role, Scope, Utterance
+from bot.ports import InboxEntry
+from bot.store.crypto import Cipher
+from bot.store.database import Database
+from bot.store.rows import Clock, insert_new, scope_columns, utc_now
+from bot.store.tables import inbox, reply_message, turn
+from bot.store.tree import BLANK
+
+
+class State(StrEnum):
+    """How far an utterance is."""
+
+    PENDING = "pending"  # no reply yet
+    ANSWERED = "answered"  # the reply is stored, perhaps not all of it sent
+    DONE = "done"  # nothing more to do: the texts are gone, the message id stays known
+
+
+class SqlInbox:
+    """An InboxStore."""
+
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def record(self, said: Utterance) -> bool:
+        """Note a new utterance as pending; False when its message id is known already."""
+        values = {
+            **scope_columns(said.scope),
+            "message_id": said.message_id,
+            "guild_id": said.guild_id,
+            "parent_channel_id": said.parent_channel_id,
+            "author_id": said.author_id,
+            "reply_to_id": said.reply_to_id,
+            "text": self._database.cipher.seal(said.text),
+            "state": State.PENDING,
+            "attempts": 0,
+            "created_at": said.created_at,
+        }
+        async with self._database.writing() as connection:
+            done = await connection.execute(insert_new(connection, inbox, values))
+            return done.rowcount == 1
+
+    async def record_part(self, message_id: int, part: int, sent_id: int) -> None:
+        """Note that part `part` (from 0) of the reply went out as message `sent_id`."""
+        async with self._database.writing() as connection:
+            values = {
+                "message_id": sent_id,
+                "answers_id": message_id,
+                "turn_id": await _reply_turn_id(connection, message_id),
+                "part": part,
+                "created_at": self._clock(),
+            }
+            await connection.execute(insert_new(connection, reply_message, values))
+
+    async def close(self, message_id: int) -> None:
+        """The row is done, answered or not: its text goes, its message id stays known."""
+        async with self._database.writing() as connection:
+            await connection.execute(
+                update(inbox)
+                .where(inbox.c.message_id == message_id)
+                .values(state=State.DONE, text=BLANK, reply_text=None)
+            )
+
+    async def unfinished(self) -> list[InboxEntry]:
+        """The rows that are not done, oldest first; adds one to the attempts of each.
+
+        `attempts` of an entry counts this one.
+        """
+        open_rows = inbox.c.state != State.DONE
+        async with self._database.writing() as connection:
+            await connection.execute(
+                update(inbox).where(open_rows).values(attempts=inbox.c.attempts + 1)
+            )
+            query = select(inbox).where(open_rows).order_by(inbox.c.message_id)
+            rows = (await connection.execute(query)).all()
+            return [
+                _entry(row, await _sent_ids(connection, row.message_id), self._database.cipher)
+                for row in rows
+            ]
+
+
+async def _reply_turn_id(connection: AsyncConnection, message_id: int) -> int | None:
+    known: int | None = await connection.scalar(
+        select(inbox.c.reply_turn_id).where(inbox.c.message_id == message_id)
+    )
+    if known is not None:
+        return known
+    # No row, when the database was away as the utterance came in: the turn may be there even so.
+    said = select(turn.c.id).where(turn.c.source_message_id == message_id)
+    answer = select(turn.c.id).where(turn.c.parent_id.in_(said), turn.c.role == Role.BOT)
+    newest: int | None = await connection.scalar(answer.order_by(turn.c.id.desc()).limit(1))
+    return newest
+
+
+async def _sent_ids(connection: AsyncConnection, message_id: int) -> tuple[int, ...]:
+    query = (
+        select(reply_message.c.message_id)
+        .where(reply_message.c.answers_id == message_id)
+        .order_by(reply_message.c.part)
+    )
+    return tuple((await connection.scalars(query)).all())
+
+
+def _entry(row: Row[Any], sent_ids: tuple[int, ...], cipher: Cipher) -> InboxEntry:
+    said = Utterance(
+        message_id=row.message_id,
+        scope=Scope(row.channel_id, row.user_id or None),
+        author_id=row.author_id,
+        text=cipher.open(row.text),
+        created_at=row.created_at,
+        guild_id=row.guild_id,
+        parent_channel_id=row.parent_channel_id,
+        reply_to_id=row.reply_to_id,
+    )
+    reply_text = None if row.reply_text is None else cipher.open(row.reply_text)
+    return InboxEntry(said, reply_text, row.reply_turn_id, sent_ids, row.attempts)

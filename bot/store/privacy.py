@@ -1,0 +1,184 @@
+"""A member's own data, in SQL: what is kept of them, and that nothing is left of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Row, delete, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.dialogue.turn import Role, Scope
+from bot.ports import Erased
+from bot.store.crypto import Cipher
+from bot.store.database import Database
+from bot.store.inbox import State
+from bot.store.rows import NOBODY, Clock, in_scope, utc_now
+from bot.store.tables import (
+    candidate,
+    conversation,
+    inbox,
+    member_locale,
+    reply_message,
+    sampling_override,
+    turn,
+)
+from bot.store.tree import BLANK, blank
+
+
+class SqlPrivacy:
+    """A PrivacyStore.
+
+    Out of its reach: what other members or the bot, in answers to others, quote of a member;
+    copies that the owner made; blocks that a file system keeps.
+    """
+
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def export(self, user_id: int) -> Mapping[str, object]:
+        """Everything that is stored of a member, ready for JSON; ids are strings."""
+        mine = select(turn.c.id).where(turn.c.author_id == user_id)
+        dialogue = select(turn).where(or_(turn.c.id.in_(mine), turn.c.parent_id.in_(mine)))
+        answers = select(turn.c.id).where(turn.c.parent_id.in_(mine), turn.c.role == Role.BOT)
+        async with self._database.reading() as connection:
+            turns = (await connection.execute(dialogue.order_by(turn.c.id))).all()
+            rejected = await connection.execute(
+                select(candidate).where(candidate.c.turn_id.in_(answers)).order_by(candidate.c.id)
+            )
+            waiting = await connection.execute(select(inbox).where(inbox.c.author_id == user_id))
+            overrides = await connection.execute(
+                select(sampling_override).where(sampling_override.c.user_id == user_id)
+            )
+            locale = await connection.scalar(
+                select(member_locale.c.locale).where(member_locale.c.user_id == user_id)
+            )
+        cipher = self._database.cipher
+        own = [row for row in turns if row.author_id == user_id or row.role == Role.BOT]
+        return {
+            "user_id": str(user_id),
+            "exported_at": self._clock().isoformat(),
+            "locale": locale,
+            "turns": [_turn_entry(row, cipher) for row in own],
+            "unused_answers": [cipher.open(row.text) for row in rejected],
+            "inbox": [_inbox_entry(row, cipher) for row in waiting],
+            "settings": [_override_entry(row) for row in overrides],
+        }
+
+    async def erase(self, user_id: int) -> Erased:
+        """Remove everything of a member so that no byte of their words is left on the disk.
+
+        A scope in which nobody else speaks goes whole. Elsewhere the turns stay in the tree as
+        blank ones that nobody wrote, and so do the bot's answers to them, which may quote them.
+        A message that waits for its answer leaves a nameless mark, so that a reply that is being
+        made for it cannot be stored afterwards.
+        Raises StoreUnavailableError also when only the last step, the cleaning of the files,
+        did not succeed: erasing again finishes it.
+        """
+        async with self._database.writing() as connection:
+            num_turns = 0
+            for scope in await _own_scopes(connection, user_id):
+                num_turns += await _delete_scope(connection, scope)
+            num_turns += await _blank_shared(connection, user_id)
+            await _empty_inbox(connection, user_id)
+            await connection.execute(
+                delete(member_locale).where(member_locale.c.user_id == user_id)
+            )
+            removed = await connection.execute(
+                delete(sampling_override).where(sampling_override.c.user_id == user_id)
+            )
+        await self._database.scrub()
+        return Erased(num_turns, removed.rowcount)
+
+
+async def _own_scopes(connection: AsyncConnection, user_id: int) -> list[Scope]:
+    """The scopes in which nobody but this member speaks."""
+    other = turn.alias()
+    others = (
+        select(other.c.id)
+        .where(
+            other.c.channel_id == turn.c.channel_id,
+            other.c.user_id == turn.c.user_id,
+            other.c.author_id != user_id,
+        )
+        .exists()
+    )
+    spoken = select(turn.c.channel_id, turn.c.user_id).where(turn.c.author_id == user_id, ~others)
+    private = select(turn.c.channel_id, turn.c.user_id).where(turn.c.user_id == user_id)
+    unused = select(conversation.c.channel_id, conversation.c.user_id).where(
+        conversation.c.user_id == user_id
+    )
+    rows = await connection.execute(spoken.union(private, unused))
+    return [Scope(channel_id, owner or None) for channel_id, owner in rows]
+
+
+async def _delete_scope(connection: AsyncConnection, scope: Scope) -> int:
+    await connection.execute(delete(conversation).where(in_scope(conversation, scope)))
+    return (await connection.execute(delete(turn).where(in_scope(turn, scope)))).rowcount
+
+
+async def _blank_shared(connection: AsyncConnection, user_id: int) -> int:
+    mine = select(turn.c.id).where(turn.c.author_id == user_id)
+    answers = select(turn.c.id).where(turn.c.parent_id.in_(mine), turn.c.role == Role.BOT)
+    await connection.execute(
+        update(reply_message).where(reply_message.c.turn_id.in_(answers)).values(answers_id=None)
+    )
+    num_turns = await blank(connection, answers) + await blank(connection, mine)
+    await connection.execute(
+        update(turn)
+        .where(turn.c.author_id == user_id)
+        .values(author_id=None, source_message_id=None)
+    )
+    return num_turns
+
+
+async def _empty_inbox(connection: AsyncConnection, user_id: int) -> None:
+    theirs = inbox.c.author_id == user_id
+    messages = select(inbox.c.message_id).where(theirs)
+    await connection.execute(
+        delete(reply_message).where(
+            reply_message.c.answers_id.in_(messages), reply_message.c.turn_id.is_(None)
+        )
+    )
+    await connection.execute(delete(inbox).where(theirs, inbox.c.state == State.DONE))
+    await connection.execute(
+        update(inbox)
+        .where(theirs)
+        .values(
+            author_id=NOBODY,
+            user_id=NOBODY,
+            reply_to_id=None,
+            text=BLANK,
+            reply_text=None,
+            reply_turn_id=None,
+            state=State.DONE,
+        )
+    )
+
+
+def _turn_entry(row: Row[Any], cipher: Cipher) -> dict[str, object]:
+    return {
+        "role": row.role,
+        "text": cipher.open(row.text),
+        "created_at": row.created_at.isoformat(),
+        **_place(row),
+    }
+
+
+def _inbox_entry(row: Row[Any], cipher: Cipher) -> dict[str, object]:
+    return {
+        "state": row.state,
+        "text": cipher.open(row.text),
+        "reply": None if row.reply_text is None else cipher.open(row.reply_text),
+        "message_id": str(row.message_id),
+        "created_at": row.created_at.isoformat(),
+        **_place(row),
+    }
+
+
+def _override_entry(row: Row[Any]) -> dict[str, object]:
+    return {"name": row.field, "value": row.value, "server_id": str(row.guild_id)}
+
+
+def _place(row: Row[Any]) -> dict[str, object]:
+    server_id = None if row.guild_id is None else str(row.guild_id)
+    return {"channel_id": str(row.channel_id), "server_id": server_id}

@@ -1,0 +1,90 @@
+"""Forgets what is old, by itself."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import delete, select
+
+from bot.errors import StoreUnavailableError
+from bot.store.database import Database, shred
+from bot.store.rows import Clock, utc_now
+from bot.store.tables import conversation, inbox, member_locale, reply_message, turn
+from bot.store.tree import delete_turns
+
+SWEEP_SECONDS = 6 * 3600.0
+INBOX_AGE = timedelta(days=2)  # long enough to know an event that is delivered again
+BACKUP_AGE = timedelta(days=7)
+
+logger = logging.getLogger(__name__)
+
+
+class Retention:
+    """Deletes what is older than its time: turns, inbox rows, unused scopes, the backup."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        retention_days: int,
+        clock: Clock = utc_now,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._database = database
+        self._turn_age = timedelta(days=retention_days)
+        self._clock = clock
+        self._pause = pause
+
+    async def run(self) -> None:
+        """Sweep now and every few hours, until cancelled; a database that is away is no end."""
+        while True:
+            try:
+                await self.sweep()
+            except StoreUnavailableError:
+                logger.warning("Old turns could not be deleted; trying again later")
+            await self._pause(SWEEP_SECONDS)
+
+    async def sweep(self) -> int:
+        """Delete what is too old now; returns the number of turns.
+
+        What still refers to a deleted turn lets go of it: children become roots, and a scope
+        whose head is gone starts anew.
+        """
+        now = self._clock()
+        num_turns = await delete_turns(self._database, turn.c.created_at < now - self._turn_age)
+        await self._delete_rows(now)
+        backup = self._database.address.backup_path
+        if backup is not None:
+            await asyncio.to_thread(_shred_if_older, backup, now - BACKUP_AGE)
+        await self._database.checkpoint()
+        if num_turns:
+            logger.info("Deleted %d turns older than %d days", num_turns, self._turn_age.days)
+        return num_turns
+
+    async def _delete_rows(self, now: datetime) -> None:
+        old = now - self._turn_age
+        speakers = select(turn.c.author_id).where(turn.c.author_id.is_not(None))
+        async with self._database.writing() as connection:
+            await connection.execute(delete(inbox).where(inbox.c.created_at < now - INBOX_AGE))
+            await connection.execute(
+                delete(reply_message).where(
+                    reply_message.c.turn_id.is_(None), reply_message.c.created_at < old
+                )
+            )
+            await connection.execute(
+                delete(conversation).where(
+                    conversation.c.head_turn_id.is_(None), conversation.c.touched_at < old
+                )
+            )
+            await connection.execute(
+                delete(member_locale).where(
+                    member_locale.c.saved_at < old, member_locale.c.user_id.not_in(speakers)
+                )
+            )
+
+
+def _shred_if_older(path: Path, moment: datetime) -> None:
+    if path.exists() and path.stat().st_mtime < moment.timestamp():
+        shred(path)

@@ -1,0 +1,89 @@
+"""Overrides of SamplingParams by layer, in SQL."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import and_, delete, or_, select
+
+from bot.dialogue.sampling import BOUNDS, Layer, Number, Overrides, Place, check
+from bot.errors import NotHereError
+from bot.store.database import Database
+from bot.store.rows import NOBODY, insert_or_replace
+from bot.store.tables import sampling_override
+
+_STORED = (Layer.SERVER, Layer.CHANNEL, Layer.MEMBER)
+
+
+class SqlSampling:
+    """A SamplingStore."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def overrides(self, place: Place) -> Overrides:
+        """What is set at `place`, by layer; in a direct message only the member's layer."""
+        layers = [layer for layer in _STORED if place.guild_id or layer is Layer.MEMBER]
+        table = sampling_override.c
+        matches = [
+            and_(*(table[name] == value for name, value in _key(layer, place).items()))
+            for layer in layers
+        ]
+        query = select(table.layer, table.field, table.value).where(or_(*matches))
+        found: dict[Layer, dict[str, Number]] = {}
+        async with self._database.reading() as connection:
+            for layer, field, value in (await connection.execute(query)).all():
+                found.setdefault(Layer(layer), {})[field] = _number(field, value)
+        return found
+
+    async def save(self, layer: Layer, place: Place, values: Mapping[str, Number]) -> None:
+        """Set `values` in `layer` at `place`; what is not named stays as it is.
+
+        Raises InvalidSettingError, and NotHereError for a server's layer in a direct message.
+        """
+        checked = {field: check(field, value) for field, value in values.items()}
+        key = _key(layer, place)
+        async with self._database.writing() as connection:
+            for field, value in checked.items():
+                await connection.execute(
+                    insert_or_replace(
+                        connection,
+                        sampling_override,
+                        {**key, "field": field},
+                        {"value": float(value)},
+                    )
+                )
+
+    async def clear(self, layer: Layer, place: Place) -> None:
+        """Remove everything that is set in `layer` at `place`."""
+        table = sampling_override.c
+        matches = [table[name] == value for name, value in _key(layer, place).items()]
+        async with self._database.writing() as connection:
+            await connection.execute(delete(sampling_override).where(*matches))
+
+
+def _key(layer: Layer, place: Place) -> dict[str, Any]:
+    """The key of a layer's rows: an id that plays no part in it is NOBODY.
+
+    A member's values are theirs in one server; in direct messages they have others.
+    """
+    guild_id = place.guild_id or NOBODY
+    if layer is Layer.MEMBER:
+        return _columns(layer, guild_id=guild_id, user_id=place.user_id)
+    if layer is Layer.DEFAULT:
+        raise ValueError("the defaults come from the settings and are not stored")
+    if guild_id == NOBODY:
+        raise NotHereError
+    if layer is Layer.CHANNEL:
+        return _columns(layer, guild_id=guild_id, channel_id=place.channel_id)
+    return _columns(layer, guild_id=guild_id)
+
+
+def _columns(
+    layer: Layer, *, guild_id: int, channel_id: int = NOBODY, user_id: int = NOBODY
+) -> dict[str, Any]:
+    return {"layer": layer, "guild_id": guild_id, "channel_id": channel_id, "user_id": user_id}
+
+
+def _number(field: str, value: float) -> Number:
+    bound = BOUNDS.get(field)
+    return value if bound is None else bound.kind(value)

@@ -1,0 +1,51 @@
+"""Every sentence a person sees, in their language.
+
+The English sentence is the key; `locales/<language>/LC_MESSAGES/banter.po` translates it.
+`make locales` collects the sentences and compiles the catalogues.
+"""
+
+import gettext
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from bot.errors import ChatError
+
+LANGUAGES = ("en", "ko")
+FALLBACK_LANGUAGE = "en"
+_DOMAIN = "banter"
+_LOCALES = Path(__file__).resolve().parent.parent / "locales"
+
+
+def mark(sentence: str) -> str:
+    """Name a sentence for the catalogues where it is said later, elsewhere."""
+    return sentence
+
+
+def say(sentence: str, locale: str, **values: object) -> str:
+    """`sentence` in the language of `locale` (`ko`, `ko-KR`, `en_US.UTF-8`), places filled."""
+    return _catalogue(language_of(locale)).gettext(sentence).format(**values)
+
+
+def explain(error: ChatError, locale: str) -> str:
+    """The sentence of `error` in the language of `locale`."""
+    return say(error.sentence, locale, **error.values)
+
+
+def language_of(locale: str) -> str:
+    """The language we speak for `locale`: English for one that we have no catalogue for."""
+    language = locale.replace("_", "-").split("-")[0].split(".")[0].lower()
+    return language if language in LANGUAGES else FALLBACK_LANGUAGE
+
+
+def terminal_locale(environ: Mapping[str, str] | None = None) -> str:
+    """The locale of the person at the terminal, from the environment."""
+    source = os.environ if environ is None else environ
+    named = (source.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    return next((locale for locale in named if locale), FALLBACK_LANGUAGE)
+
+
+@cache
+def _catalogue(language: str) -> gettext.NullTranslations:
+    return gettext.translation(_DOMAIN, _LOCALES, [language], fallback=True)

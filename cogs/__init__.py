@@ -1,0 +1,1 @@
+"""The Discord face: convert, call one method, render."""

@@ -1,0 +1,160 @@
+"""Messages come in here; what they are answered is the business of bot.delivery."""
+
+import logging
+from collections.abc import Awaitable
+
+import discord
+from discord.ext import commands
+
+from bot.admission import Admission
+from bot.client import ChatBot
+from bot.delivery import Delivery
+from bot.dialogue.text import is_blank
+from bot.dialogue.turn import Utterance
+from bot.errors import (
+    AdmissionError,
+    ChatError,
+    NothingSaidError,
+    OnlyTextError,
+    OwnFaultError,
+    StoreUnavailableError,
+)
+from bot.ports import ServerStore
+from bot.settings import Settings
+from cogs._convert import has_more_than_a_mention, is_for_us, text_of, utterance_of
+from cogs._courier import DiscordCourier
+from cogs._fence import can_answer, is_welcome, is_written_by_a_person
+
+logger = logging.getLogger(__name__)
+
+
+class Chat(commands.Cog):
+    """Hears what people write to the bot, and what becomes of their messages later."""
+
+    def __init__(
+        self,
+        *,
+        client: discord.Client,
+        delivery: Delivery,
+        admission: Admission,
+        courier: DiscordCourier,
+        servers: ServerStore,
+        settings: Settings,
+    ) -> None:
+        self._client = client
+        self._delivery = delivery
+        self._admission = admission
+        self._courier = courier
+        self._servers = servers
+        self._settings = settings
+        self._is_started = False
+
+    async def cog_unload(self) -> None:
+        """Leave no task behind."""
+        await self._courier.close()
+
+    @commands.Cog.listener()
+    async def on_ready(self) -> None:
+        """Begin to answer, now that the servers are known; Discord says this at each connection."""
+        if self._is_started:
+            return
+        self._is_started = True
+        await self._delivery.start(self._courier)
+
+    @commands.Cog.listener()
+    async def on_message(self, message: discord.Message) -> None:
+        """Take in what speaks to us. Until then nothing may be awaited: order would be lost."""
+        if not is_written_by_a_person(message) or not is_for_us(message, self._bot_id):
+            return
+        if not is_welcome(message, self._settings) or not can_answer(message):
+            return
+        if not self._courier.may_write(message.channel.id):
+            return
+        said = utterance_of(message, self._bot_id, self._settings.history)
+        try:
+            if is_blank(said.text):
+                await self._hint(said, message)
+            else:
+                self._delivery.accept(said)
+        except AdmissionError as error:
+            await self._decline(said, error)
+        except Exception:
+            logger.exception("Message %s failed, channel %s.", message.id, message.channel.id)
+            await self._courier.whisper(said, OwnFaultError())
+
+    @commands.Cog.listener()
+    async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
+        """Follow an edit. Discord also reports links that got a preview: those are no edits."""
+        message = event.message
+        if message.author.bot or message.webhook_id is not None:
+            return
+        if not event.data.get("edited_timestamp") or "content" not in event.data:
+            return
+        text = text_of(message, self._bot_id)
+        await _without_memory(self._delivery.revise(message.id, "" if is_blank(text) else text))
+
+    @commands.Cog.listener()
+    async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
+        """Forget a deleted message."""
+        await _without_memory(self._delivery.withdraw([event.message_id]))
+
+    @commands.Cog.listener()
+    async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
+        """Forget all of them."""
+        await _without_memory(self._delivery.withdraw(sorted(event.message_ids)))
+
+    @commands.Cog.listener()
+    async def on_guild_remove(self, guild: discord.Guild) -> None:
+        """Forget a server that we are no longer in; one that is only unavailable stays."""
+        channel_ids = [channel.id for channel in (*guild.channels, *guild.threads)]
+        await _without_memory(self._servers.purge_server(guild.id, channel_ids))
+
+    @commands.Cog.listener()
+    async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
+        """Forget a channel; its threads are reported one by one."""
+        await _without_memory(self._servers.purge_channel(channel.id))
+
+    @commands.Cog.listener()
+    async def on_raw_thread_delete(self, event: discord.RawThreadDeleteEvent) -> None:
+        """Forget a thread."""
+        await _without_memory(self._servers.purge_channel(event.thread_id))
+
+    @property
+    def _bot_id(self) -> int:
+        return self._client.user.id if self._client.user else 0
+
+    async def _hint(self, said: Utterance, message: discord.Message) -> None:
+        """Say what a message without words lacks; it takes a place like any other message."""
+        is_unreadable = has_more_than_a_mention(message, self._bot_id)
+        self._admission.admit(said.author_id)
+        try:
+            await self._courier.say(said, OnlyTextError() if is_unreadable else NothingSaidError())
+        finally:
+            self._admission.release(said.author_id)
+
+    async def _decline(self, said: Utterance, error: ChatError) -> None:
+        if self._admission.may_notify(said.author_id):
+            await self._courier.whisper(said, error)
+
+
+async def _without_memory(change: Awaitable[None]) -> None:
+    """Await a change of what is stored; where the memory is away, retention catches up on it."""
+    try:
+        await change
+    except StoreUnavailableError:
+        logger.warning("A change on Discord did not reach what is stored.")
+
+
+async def setup(bot: ChatBot) -> None:
+    """Add the cog, with a courier for everything that goes out."""
+    services = bot.services
+    await bot.add_cog(
+        Chat(
+            client=bot,
+            delivery=services.delivery,
+            admission=services.admission,
+            courier=DiscordCourier(bot, services.servers),
+            servers=services.servers,
+            settings=services.settings,
+        )
+    )

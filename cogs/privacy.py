@@ -1,0 +1,159 @@
+"""/privacy and /mydata: what is kept of a member, and how they get it or get rid of it."""
+
+import gzip
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import discord
+from discord import app_commands
+from discord.app_commands import Choice, locale_str
+from discord.ext import commands
+
+from bot.client import ChatBot
+from bot.delivery import Delivery
+from bot.errors import UnknownChoiceError
+from bot.ports import PrivacyStore
+from bot.settings import Settings
+from bot.texts import say
+from cogs._answers import tell
+from cogs._locale import LEAVES_NO_TRACE, locale_of
+from cogs._places import (
+    IN_SERVERS_AND_DMS,
+    INSTALLED_IN_SERVERS,
+    in_servers_and_dms,
+    installed_in_servers,
+)
+
+CONFIRMED = "yes"
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyFacts:
+    """What the operator decided about the members' words."""
+
+    retention_days: int
+    is_encrypted: bool
+    policy_url: str | None
+
+
+class PrivacyCommands(commands.Cog):
+    """For everybody, in servers and direct messages, without any permission."""
+
+    def __init__(self, store: PrivacyStore, delivery: Delivery, facts: PrivacyFacts) -> None:
+        self._store = store
+        self._delivery = delivery
+        self._facts = facts
+
+    mydata = app_commands.Group(
+        name="mydata",
+        description=locale_str("What I keep of you"),
+        allowed_contexts=IN_SERVERS_AND_DMS,
+        allowed_installs=INSTALLED_IN_SERVERS,
+    )
+
+    @app_commands.command(
+        name="privacy", description=locale_str("What I keep of you, for how long, and your rights")
+    )
+    @in_servers_and_dms
+    @installed_in_servers
+    async def privacy(self, interaction: discord.Interaction) -> None:
+        """Nothing is looked up for this answer, so it is there when the database is not."""
+        await tell(interaction, privacy_answer(self._facts, locale_of(interaction)))
+
+    @mydata.command(name="export", description=locale_str("Get everything I keep of you"))
+    async def export(self, interaction: discord.Interaction) -> None:
+        """Everything of the member as a file that only they see."""
+        await interaction.response.defer(ephemeral=True)
+        everything = await self._store.export(interaction.user.id)
+        file = as_file(everything, interaction.filesize_limit)
+        text = say("This is everything I keep of you.", locale_of(interaction))
+        await tell(interaction, text, [file])
+
+    @mydata.command(
+        name="erase",
+        description=locale_str("Erase everything I keep of you, for good"),
+        extras={LEAVES_NO_TRACE: True},
+    )
+    @app_commands.describe(confirm=locale_str("There is no way back: please confirm"))
+    @app_commands.choices(
+        confirm=[Choice(name=locale_str("Yes, erase everything of me"), value=CONFIRMED)]
+    )
+    async def erase(self, interaction: discord.Interaction, confirm: str) -> None:
+        """Drop what waits or runs for the member, then remove what is stored.
+
+        The confirmation is an option that has to be chosen: one step, nothing that times out,
+        and nothing to remember over a restart.
+        """
+        if confirm != CONFIRMED:
+            raise UnknownChoiceError(name="confirm", value=confirm[:40])
+        await interaction.response.defer(ephemeral=True)
+        await self._delivery.forget_member(interaction.user.id)
+        erased = await self._store.erase(interaction.user.id)
+        text = say(
+            "Erased: {num_turns} turns of our conversations and {num_settings} settings of yours. "
+            "What you wrote on Discord itself is yours: only you can delete it there.",
+            locale_of(interaction),
+            num_turns=erased.num_turns,
+            num_settings=erased.num_overrides,
+        )
+        await tell(interaction, text)
+
+
+def privacy_answer(facts: PrivacyFacts, locale: str) -> str:
+    """What is kept, where, for how long, what it is for, and what a member can do about it."""
+    lines = [
+        say("**What I keep**", locale),
+        say(
+            "- What you say to me and what I answer, so that I can follow our conversation: for "
+            "{days} days, then it is deleted. Of other messages I keep nothing.",
+            locale,
+            days=facts.retention_days,
+        ),
+        say("- Your `/settings` and the language of your Discord, until you erase them.", locale),
+        say("**Where**", locale),
+        say("- In the database of the person who runs me.", locale),
+        _encryption(facts, locale),
+        say("**What for**", locale),
+        say("- Only to answer you. Your words never train a model.", locale),
+        say("**What you can do**", locale),
+        say("- `/mydata export` gives you everything, `/mydata erase` removes it.", locale),
+        say("- Edit or delete a message, and what I kept of it changes with it.", locale),
+        say("- `/reset` starts afresh, but deletes nothing.", locale),
+    ]
+    if facts.policy_url:
+        lines.append(say("Privacy policy: {url}", locale, url=f"<{facts.policy_url}>"))
+    return "\n".join(lines)
+
+
+def _encryption(facts: PrivacyFacts, locale: str) -> str:
+    if facts.is_encrypted:
+        return say("- The texts are encrypted there.", locale)
+    return say("- The texts are not encrypted by me there.", locale)
+
+
+def as_file(everything: Mapping[str, object], max_bytes: int) -> discord.File:
+    """`everything` as a JSON file, packed where Discord would refuse it for its size."""
+    text = json.dumps(everything, ensure_ascii=False, indent=2)
+    content = text.encode("utf-8", "replace")  # a lone surrogate has no UTF-8
+    if len(content) <= max_bytes:
+        return discord.File(io.BytesIO(content), "banter-my-data.json")
+    return discord.File(io.BytesIO(gzip.compress(content)), "banter-my-data.json.gz")
+
+
+def facts_of(settings: Settings) -> PrivacyFacts:
+    """The part of the settings that a member has a right to know."""
+    key = settings.history_key
+    return PrivacyFacts(
+        retention_days=settings.retention_days,
+        is_encrypted=key is None or key.get_secret_value().strip().lower() != "off",
+        policy_url=settings.privacy_url,
+    )
+
+
+async def setup(bot: ChatBot) -> None:
+    """Add the commands."""
+    services = bot.services
+    facts = facts_of(services.settings)
+    await bot.add_cog(PrivacyCommands(services.privacy, services.delivery, facts))

@@ -1,0 +1,125 @@
+"""/status: what runs here, how busy it is, and what is remembered of this place."""
+
+from math import isfinite
+
+import discord
+from discord import app_commands
+from discord.app_commands import locale_str
+from discord.ext import commands
+from discord.utils import format_dt, utcnow
+
+from bot.client import ChatBot
+from bot.engine.request import Engine, EngineInfo, EngineLoad
+from bot.errors import StoreUnavailableError
+from bot.ports import HistoryStore, ScopeStatus
+from bot.texts import explain, say
+from cogs._answers import tell
+from cogs._locale import locale_of
+from cogs._places import in_servers_and_dms, installed_in_servers, scope_at
+
+NUM_REVISION_CHARS = 8  # of a commit's hash: enough to tell it apart
+
+
+class StatusCommands(commands.Cog):
+    """Answers what people ask when a reply is slow or strange. `client` knows the connection."""
+
+    def __init__(
+        self, client: discord.Client, engine: Engine, store: HistoryStore, history: str
+    ) -> None:
+        self._client = client
+        self._engine = engine
+        self._store = store
+        self._history = history
+        self._started_at = utcnow()
+
+    @app_commands.command(
+        name="status", description=locale_str("How I am: model, queue, and what I remember here")
+    )
+    @in_servers_and_dms
+    @installed_in_servers
+    async def status(self, interaction: discord.Interaction) -> None:
+        """Everything that is known, also when the database is away."""
+        await interaction.response.defer(ephemeral=True)
+        locale = locale_of(interaction)
+        lines = [
+            model_line(self._engine.info, locale),
+            load_line(self._engine.load(), locale),
+            self._connection_line(locale),
+            await self._memory_line(interaction, locale),
+        ]
+        await tell(interaction, "\n".join(lines))
+
+    def _connection_line(self, locale: str) -> str:
+        seconds = self._client.latency
+        return say(
+            "**Bot**: started {since}, {latency} to Discord, servers: {num_servers}",
+            locale,
+            since=format_dt(self._started_at, "R"),
+            # Not a number before the first heartbeat was answered.
+            latency=f"{1000 * seconds:.0f} ms" if isfinite(seconds) else "–",
+            num_servers=len(self._client.guilds),
+        )
+
+    async def _memory_line(self, interaction: discord.Interaction, locale: str) -> str:
+        try:
+            remembered = await self._store.status(scope_at(interaction, self._history))
+        except StoreUnavailableError as error:
+            return explain(error, locale)
+        return memory_line(remembered, locale)
+
+
+def model_line(info: EngineInfo, locale: str) -> str:
+    """What is served, and on what."""
+    return say(
+        "**Model**: `{model}` ({revision}), {num_millions} M parameters, {dtype} on {device}, "
+        "window of {window} tokens",
+        locale,
+        model=info.model,
+        revision=info.revision[:NUM_REVISION_CHARS] or "–",
+        num_millions=round(info.num_parameters / 1e6),
+        dtype=info.dtype,
+        device=info.device,
+        window=info.window,
+    )
+
+
+def load_line(load: EngineLoad, locale: str) -> str:
+    """How busy the engine is at this moment."""
+    return say(
+        "**Queue**: {num_waiting} waiting, {num_running} being answered, "
+        "{tokens_per_second} tokens/s",
+        locale,
+        num_waiting=load.num_waiting,
+        num_running=load.num_running,
+        tokens_per_second=f"{load.tokens_per_second:.0f}",
+    )
+
+
+def memory_line(remembered: ScopeStatus, locale: str) -> str:
+    """What is remembered of this place, and how far back the last prompt reached."""
+    if not remembered.num_turns:
+        return say("**Here**: I remember nothing yet.", locale)
+    line = say(
+        "**Here**: {num_turns} turns since the last reset",
+        locale,
+        num_turns=remembered.num_turns,
+    )
+    if remembered.num_prompt_tokens is None:
+        return line
+    tokens = remembered.num_prompt_tokens
+    if remembered.context_start_at is None:
+        return line + say("; my last prompt held {num_tokens} tokens", locale, num_tokens=tokens)
+    return line + say(
+        "; my last prompt held {num_tokens} tokens, from {since} on",
+        locale,
+        num_tokens=tokens,
+        since=format_dt(remembered.context_start_at, "f"),
+    )
+
+
+async def setup(bot: ChatBot) -> None:
+    """Add the command."""
+    services = bot.services
+    await bot.add_cog(
+        StatusCommands(bot, services.engine, services.history, services.settings.history)
+    )

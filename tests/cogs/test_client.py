@@ -1,0 +1,137 @@
+"""What the bot says of itself at the start, and which commands it sends to Discord."""
+
+import logging
+from typing import Any
+
+import discord
+import pytest
+from discord import app_commands
+
+from bot.client import ChatBot
+from bot.errors import StoreUnavailableError
+from bot.ports import Courier
+from bot.settings import Settings
+from bot.store.database import Database
+from bot.store.servers import SqlServers
+from tests.cogs.stage import Stage, build_services, open_stage
+from tests.fakes import ScriptedEngine
+
+
+def uploads(stage: Stage) -> list[Any]:
+    """The bodies of the requests that set our commands."""
+    return [
+        one.json
+        for one in stage.env.http_requests
+        if one.method == "PUT" and one.path.endswith("/commands")
+    ]
+
+
+async def restart(stage: Stage, database: Database, **options: object) -> None:
+    settings = Settings.model_validate(options)
+    stage.bot = ChatBot(build_services(database, stage.engine, settings))
+    await stage.env.restart_bot(stage.bot)
+
+
+async def test_the_log_says_who_we_are_and_how_to_invite_us(
+    database: Database,
+    engine: ScriptedEngine,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bot = ChatBot(build_services(database, engine, settings))
+    with caplog.at_level(logging.INFO, "bot.client"):
+        async with open_stage(bot, engine):
+            assert bot.user is not None
+            own_id = bot.user.id
+    ready = [one.getMessage() for one in caplog.records if one.getMessage().startswith("Ready: ")]
+    assert ready == [f"Ready: {bot.user} ({own_id}) in 0 servers."]
+    (invite,) = [one for one in caplog.messages if one.startswith("Invite me: ")]
+    assert f"client_id={bot.application_id}" in invite
+    assert "permissions=274877975552" in invite
+    assert "scope=bot+applications.commands" in invite
+
+
+async def test_the_answering_starts_once_however_often_discord_says_ready(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    starts: list[Courier] = []
+
+    async def start(courier: Courier) -> None:
+        starts.append(courier)
+
+    monkeypatch.setattr(stage.services.delivery, "start", start)
+    with caplog.at_level(logging.INFO, "bot.client"):
+        for _ in range(5):
+            stage.bot.dispatch("ready")
+        await stage.env.settle()
+    assert starts == []
+    assert caplog.messages == ["Connected again."] * 5
+
+
+async def test_commands_are_sent_only_when_they_changed(
+    stage: Stage, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(uploads(stage)) == 1
+    for _ in range(3):
+        await restart(stage, database)
+    assert len(uploads(stage)) == 1
+
+    @app_commands.command(name="hello", description="Say hello")
+    async def hello(interaction: discord.Interaction) -> None: ...
+
+    load_extension = ChatBot.load_extension
+
+    async def load_more(bot: ChatBot, name: str, *, package: str | None = None) -> None:
+        await load_extension(bot, name, package=package)
+        bot.tree.add_command(hello, override=True)
+
+    monkeypatch.setattr(ChatBot, "load_extension", load_more)
+    await restart(stage, database)
+    assert len(uploads(stage)) == 2
+    await restart(stage, database)
+    assert len(uploads(stage)) == 2
+
+
+async def test_a_development_server_gets_the_commands_itself(
+    stage: Stage, database: Database
+) -> None:
+    await restart(stage, database, dev_guild_id=stage.guild.id)
+    assert len(uploads(stage)) == 2
+    assert stage.env.http_requests[-1].path.endswith(f"/guilds/{stage.guild.id}/commands")
+    assert {one["name"] for one in uploads(stage)[0]} == {one["name"] for one in uploads(stage)[1]}
+
+
+async def test_without_a_memory_the_commands_are_sent_again(
+    stage: Stage, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise StoreUnavailableError
+
+    monkeypatch.setattr(SqlServers, "setting", away)
+    monkeypatch.setattr(SqlServers, "save_setting", away)
+    await restart(stage, database)
+    assert len(uploads(stage)) == 2
+
+
+async def test_commands_that_discord_does_not_take_do_not_stop_the_bot(
+    database: Database,
+    engine: ScriptedEngine,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise discord.RateLimited(3600.0)
+
+    monkeypatch.setattr(app_commands.CommandTree, "sync", refuse)
+    async with open_stage(ChatBot(build_services(database, engine, settings)), engine) as stage:
+        await stage.alice.send(stage.channel, f"{stage.us} hello")
+        assert len(stage.texts()) == 1
+    assert "did not take the slash commands" in caplog.text
+
+
+async def test_closing_leaves_no_task_of_ours(stage: Stage) -> None:
+    await stage.alice.send(stage.channel, f"{stage.us} hello")
+    await stage.services.delivery.stop(5.0)
+    await stage.bot.close()
+    assert stage.bot.extensions == {}

@@ -1,0 +1,86 @@
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bot.dialogue.turn import Scope
+from bot.engine.request import EngineInfo, EngineLoad
+from bot.ports import ScopeStatus
+from cogs.status import load_line, memory_line, model_line
+from tests.cogs.commands_bot import AWAY, commands_world, text_of
+
+
+def test_the_model_is_told_with_a_short_revision() -> None:
+    info = EngineInfo("microsoft/DialoGPT-medium", "a" * 40, "cuda:0", "bfloat16", 1024, 354823168)
+    line = model_line(info, "en-US")
+    assert "`microsoft/DialoGPT-medium` (aaaaaaaa), 355 M parameters" in line
+    assert "bfloat16 on cuda:0, window of 1024 tokens" in line
+
+
+def test_the_queue_is_told() -> None:
+    line = load_line(EngineLoad(num_waiting=3, num_running=2, tokens_per_second=41.6), "en-US")
+    assert "3 waiting, 2 being answered, 42 tokens/s" in line
+
+
+def test_a_place_without_a_history_says_so() -> None:
+    assert "nothing yet" in memory_line(ScopeStatus(0, None, None, None), "en-US")
+
+
+def test_turns_that_no_prompt_has_held_yet_are_only_counted() -> None:
+    assert memory_line(ScopeStatus(2, None, None, None), "en-US").endswith(
+        "2 turns since the last reset"
+    )
+
+
+def test_how_far_back_the_last_prompt_reached_is_told() -> None:
+    since = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    line = memory_line(ScopeStatus(12, 180, 6, since), "en-US")
+    assert line.startswith("**Here**: 12 turns since the last reset")
+    assert line.endswith("my last prompt held 180 tokens, from <t:1767268800:f> on")
+    assert memory_line(ScopeStatus(2, 9, 0, None), "en-US").endswith("held 9 tokens")
+
+
+async def test_status_tells_of_the_model_the_queue_and_this_place(tmp_path: Path) -> None:
+    async with commands_world(tmp_path) as world:
+        await world.talk(Scope(world.channel.id), "hello there")
+        await world.talk(Scope(world.channel.id), "how are you")
+        result = await world.alice.slash(world.channel, "status")
+        text = text_of(result)
+        assert result.ephemeral
+        assert "`scripted`" in text
+        assert "0 waiting" in text
+        assert "servers: 1" in text
+        assert "4 turns since the last reset" in text
+        assert re.search(r"my last prompt held [1-9][0-9]* tokens, from <t:[0-9]+:f> on", text)
+        elsewhere = await world.alice.slash(world.other_channel, "status")
+        assert "nothing yet" in text_of(elsewhere)
+        await world.alice.slash(world.channel, "reset")
+        forgotten = await world.alice.slash(world.channel, "status")
+        assert "nothing yet" in text_of(forgotten)
+
+
+async def test_status_in_a_thread_and_in_a_direct_message_is_about_that_place(
+    tmp_path: Path,
+) -> None:
+    async with commands_world(tmp_path) as world:
+        thread, user = world.stage.thread(), world.alice.user
+        await world.talk(Scope(thread.id), "hello there")
+        assert "2 turns" in text_of(await world.alice.slash(thread, "status"))
+        assert "nothing yet" in text_of(await user.slash("status"))
+        await world.talk(Scope(user.dm_channel.id), "hello there")
+        assert "2 turns" in text_of(await user.slash("status"))
+
+
+async def test_status_of_a_private_history_is_the_members_own(tmp_path: Path) -> None:
+    async with commands_world(tmp_path, history="member") as world:
+        await world.talk(Scope(world.channel.id, world.alice.id), "hello there")
+        assert "2 turns" in text_of(await world.alice.slash(world.channel, "status"))
+        other = await world.moderator.slash(world.channel, "status")
+        assert "nothing yet" in text_of(other)
+
+
+async def test_status_still_tells_of_the_model_when_the_database_is_away(tmp_path: Path) -> None:
+    async with commands_world(tmp_path) as world:
+        await world.database.close()
+        text = text_of(await world.alice.slash(world.channel, "status"))
+        assert "`scripted`" in text
+        assert AWAY in text

@@ -1,0 +1,156 @@
+"""What MODEL means, and which folders are refused before torch sees them."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bot.engine.checkpoint import inspect_checkpoint, resolve_model
+from bot.engine.manifest import make_manifest, write_manifest
+from bot.engine.safetensors_header import read_header
+from bot.errors import ModelError
+
+
+@pytest.fixture
+def folder(tiny_model: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model, tmp_path / "model"))
+
+
+def edit(path: Path, **changes: object) -> None:
+    content = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({name: value for name, value in content.items() if value != "-"}))
+
+
+def test_a_folder_means_itself(tiny_model: Path, tmp_path: Path) -> None:
+    assert resolve_model(str(tiny_model), None, tmp_path) == tiny_model.resolve()
+
+
+@pytest.mark.parametrize(
+    ("model", "revision", "sentence"),
+    [
+        ("microsoft/DialoGPT-medium", None, "run `python -m bot fetch microsoft/DialoGPT-medium`"),
+        ("org/name", "v2", "`python -m bot fetch org/name --revision v2`"),
+        ("gpt2", None, "`python -m bot fetch gpt2`"),
+        ("./nowhere", None, "no such folder"),
+        ("/etc/passwd", None, "no such folder"),
+        ("org/../../etc", None, "no such folder"),
+        ("a/b/c", None, "no such folder"),
+        ("", None, "no such folder"),
+    ],
+)
+def test_what_is_not_there_is_told_with_what_to_do(
+    tmp_path: Path, model: str, revision: str | None, sentence: str
+) -> None:
+    with pytest.raises(ModelError) as raised:
+        resolve_model(model or "-", revision, tmp_path)
+    assert sentence in str(raised.value)
+
+
+def test_a_reference_that_names_no_commit_is_ignored(tmp_path: Path) -> None:
+    reference = tmp_path / "org--name" / "refs" / "main"
+    reference.parent.mkdir(parents=True)
+    reference.write_text("../../../etc\n")
+    with pytest.raises(ModelError, match="not on this machine"):
+        resolve_model("org/name", None, tmp_path)
+
+
+def test_a_whole_folder_is_described(tiny_model: Path) -> None:
+    found = inspect_checkpoint(tiny_model)
+    assert found.window == 256
+    assert found.commit == ""
+    assert [path.name for path in found.weight_files] == ["model.safetensors"]
+
+
+def without(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def with_text(name: str, text: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / name).write_text(text)
+
+    return change
+
+
+def copy_over(folder: Path, source: str, target: str) -> None:
+    shutil.copy(folder / source, folder / target)
+
+
+def only_pickled(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def with_index(*names: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / "model.safetensors").unlink()
+        index = {"weight_map": {f"tensor{number}": name for number, name in enumerate(names)}}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("break_it", "sentence"),
+    [
+        (without("config.json"), "has no config.json"),
+        (with_text("config.json", "{"), "cannot be read"),
+        (lambda folder: copy_over(folder, "model.safetensors", "config.json"), "cannot be read"),
+        (with_text("config.json", "[]"), "not a JSON object"),
+        (without("tokenizer.json"), "has no tokenizer"),
+        (without("model.safetensors"), "has no weights"),
+        (only_pickled, "only pickled weights"),
+        (with_index("../../weights.safetensors"), "lacks its weights"),
+        (with_index("model-1.safetensors"), "lacks its weights"),
+        (with_index(), "names no weights"),
+        (lambda folder: edit(folder / "config.json", n_positions="-"), "how many tokens"),
+        (lambda folder: edit(folder / "config.json", n_positions=True), "how many tokens"),
+        (lambda folder: edit(folder / "config.json", auto_map={}), "never runs"),
+        (lambda folder: edit(folder / "tokenizer_config.json", auto_map={}), "never runs"),
+        (with_text("manifest.json", "{}"), "is damaged"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_a_sentence(
+    folder: Path, break_it: Callable[[Path], None], sentence: str
+) -> None:
+    break_it(folder)
+    with pytest.raises(ModelError, match=sentence):
+        inspect_checkpoint(folder)
+
+
+def test_weights_in_several_files_are_found(folder: Path) -> None:
+    shutil.copy(folder / "model.safetensors", folder / "part-1.safetensors")
+    shutil.copy(folder / "model.safetensors", folder / "part-2.safetensors")
+    with_index("part-2.safetensors", "part-1.safetensors", "part-1.safetensors")(folder)
+    found = [path.name for path in inspect_checkpoint(folder).weight_files]
+    assert found == ["part-1.safetensors", "part-2.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+@pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
+def test_a_fetched_file_that_changed_is_refused(folder: Path, name: str, damage: str) -> None:
+    write_manifest(folder, make_manifest(folder, "org/name", "a" * 40, None))
+    assert inspect_checkpoint(folder).commit == "a" * 40
+    path = folder / name
+    content = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(content[:-1] + (b" " if damage == "changed" else b""))
+    with pytest.raises(ModelError, match=f"{name} .*`python -m bot fetch org/name`"):
+        inspect_checkpoint(folder)
+
+
+@pytest.mark.parametrize("kept", [0, 4, 8, 100, 5000, -1])
+def test_weights_that_are_cut_off_are_refused(folder: Path, kept: int) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(ModelError, match="cut off or damaged"):
+        read_header(path)
+
+
+def test_a_header_counts_the_numbers_in_the_weights(tiny_model: Path) -> None:
+    tensors = read_header(tiny_model / "model.safetensors")
+    assert sum(tensor.num_elements for tensor in tensors) == 45888
+    assert {tensor.dtype for tensor in tensors} == {"F32"}

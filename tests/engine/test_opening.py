@@ -1,0 +1,82 @@
+"""Opening and closing an engine as the bot does."""
+
+import asyncio
+import gc
+import subprocess
+import sys
+import threading
+import weakref
+from pathlib import Path
+
+import pytest
+
+from bot.dialogue.sampling import SamplingParams
+from bot.dialogue.turn import Role
+from bot.engine.opening import open_engine, open_tokenizer
+from bot.engine.reference import ReferenceEngine
+from bot.engine.request import GenerationRequest
+from bot.errors import ModelError
+
+
+def engine_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("engine")]
+
+
+async def test_an_opened_engine_tells_what_it_serves(tiny_model: Path) -> None:
+    engine = await open_engine(tiny_model, model="tiny", device="cpu", dtype="auto", num_threads=1)
+    assert (engine.info.model, engine.info.device, engine.info.dtype) == ("tiny", "cpu", "float32")
+    assert engine.info.window == 256
+    await engine.close()
+    assert engine_threads() == []
+
+
+async def test_closing_frees_the_model(tiny_model: Path) -> None:
+    engine = await open_engine(tiny_model, model="tiny", device="cpu", dtype="auto")
+    assert isinstance(engine, ReferenceEngine)
+    assert engine._loaded is not None
+    network = weakref.ref(engine._loaded.network)
+    await engine.generate(GenerationRequest((1, 2), SamplingParams(max_new_tokens=8)))
+    await engine.close()
+    gc.collect()
+    assert network() is None
+
+
+async def test_a_failed_opening_leaves_no_thread(tmp_path: Path) -> None:
+    with pytest.raises(ModelError):
+        await open_engine(tmp_path, model="none", device="cpu", dtype="auto")
+    assert engine_threads() == []
+
+
+async def test_a_cancelled_opening_leaves_no_thread(tiny_model: Path) -> None:
+    opening = asyncio.create_task(open_engine(tiny_model, model="tiny", device="cpu", dtype="auto"))
+    await asyncio.sleep(0)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    for thread in engine_threads():
+        thread.join(5)
+    assert engine_threads() == []
+
+
+async def test_a_chat_model_answers_from_its_template(chat_model: Path) -> None:
+    tokenizer = await open_tokenizer(chat_model)
+    engine = await open_engine(chat_model, model="chat", device="cpu", dtype="auto")
+    prompt = await tokenizer.run(lambda t: t.apply_chat_template([(Role.USER, "hello <|end|>")]))
+    completions = await engine.generate(
+        GenerationRequest(tuple(prompt), SamplingParams(num_candidates=2, seed=3))
+    )
+    assert all(len(completion.ids) >= 2 for completion in completions)
+    assert not {0, 2} & {token_id for completion in completions for token_id in completion.ids}
+    await engine.close()
+    await tokenizer.close()
+
+
+def test_the_way_to_an_engine_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, bot.engine.opening, bot.engine.checkpoint, bot.engine.manifest\n"
+        "print([n for n in ('torch', 'transformers', 'huggingface_hub') if n in sys.modules])"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert child.stdout.strip() == "[]"

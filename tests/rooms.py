@@ -1,0 +1,101 @@
+"""The rooms of the core, put together for a test: real stores and cogs' stand-ins."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from bot.admission import Admission, AdmissionLimits
+from bot.conversation import Conversation
+from bot.delivery import Delivery
+from bot.dialogue.sampling import SamplingParams
+from bot.dialogue.turn import Scope, Utterance
+from bot.outbox import Outbox
+from bot.speaker import ContextLimits, Speaker
+from bot.store.database import Database
+from bot.store.history import SqlHistory
+from bot.store.inbox import SqlInbox
+from bot.store.sampling import SqlSampling
+from tests.fakes import InlineTokenizerThread, RecordingCourier, ScriptedEngine
+
+CHANNEL = Scope(500)
+NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+
+
+class Clock:
+    """A wall clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass
+class Rooms:
+    """One bot without Discord; `restart` makes another on the same database."""
+
+    database: Database
+    engine: ScriptedEngine = field(default_factory=ScriptedEngine)
+    courier: RecordingCourier = field(default_factory=RecordingCourier)
+    clock: Clock = field(default_factory=Clock)
+    num_turns: int = 8
+    num_tokens: int = 256
+    idle: timedelta | None = None
+    max_pending: int = 100
+    params: SamplingParams = field(default_factory=SamplingParams)
+
+    def __post_init__(self) -> None:
+        self.history = SqlHistory(self.database, origin="discord", clock=self.clock)
+        self.inbox = SqlInbox(self.database, clock=self.clock)
+        self.sampling = SqlSampling(self.database)
+        self.pauses: list[float] = []
+        self.conversation = Conversation(
+            speaker=Speaker(
+                engine=self.engine,
+                tokenizer=InlineTokenizerThread(),
+                limits=ContextLimits(self.num_tokens, self.num_turns),
+                deadline_seconds=60,
+            ),
+            history=self.history,
+            sampling=self.sampling,
+            defaults=self.params,
+            num_turns=self.num_turns,
+            idle=self.idle,
+        )
+        self.delivery = Delivery(
+            conversation=self.conversation,
+            inbox=self.inbox,
+            history=self.history,
+            admission=Admission(AdmissionLimits(100, self.max_pending, 0)),
+            outbox=Outbox(self.inbox, pause=self._pause, clock=self.clock),
+        )
+
+    def restart(self) -> "Rooms":
+        """What a new run of the bot finds: the same database, courier and clock."""
+        return Rooms(self.database, courier=self.courier, clock=self.clock)
+
+    async def _pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+
+def said(
+    text: str,
+    message_id: int,
+    *,
+    scope: Scope = CHANNEL,
+    author_id: int = 7,
+    reply_to_id: int | None = None,
+    parent_channel_id: int | None = None,
+    created_at: datetime = NOW,
+) -> Utterance:
+    """An utterance in a server."""
+    return Utterance(
+        message_id=message_id,
+        scope=scope,
+        author_id=author_id,
+        text=text,
+        created_at=created_at,
+        guild_id=1,
+        parent_channel_id=parent_channel_id,
+        reply_to_id=reply_to_id,
+    )

@@ -1,0 +1,87 @@
+"""A database for each test: a SQLite file, and PostgreSQL where there is one.
+
+PostgreSQL comes from TEST_POSTGRES_URL (postgresql+asyncpg://user:password@host/name, whose user
+may create databases), or from installed binaries, which are started as an ordinary user.
+"""
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from sqlalchemy import make_url
+
+from bot.store.database import Database, open_database
+from bot.store.history import SqlHistory
+from bot.store.inbox import SqlInbox
+from tests.store.postgres_server import find_binary, running_server
+from tests.store.talk import Clock
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    given = os.environ.get("TEST_POSTGRES_URL")
+    if given:
+        yield given
+        return
+    initdb, postgres = find_binary("initdb"), find_binary("postgres")
+    if initdb is None or postgres is None:
+        pytest.skip("no PostgreSQL: set TEST_POSTGRES_URL or install the package postgresql")
+    with running_server(initdb, postgres) as url:
+        yield url
+
+
+@pytest.fixture
+async def postgres_url(postgres_server: str) -> AsyncIterator[str]:
+    server = make_url(postgres_server)
+    name = f"banter_{uuid.uuid4().hex}"
+    dsn = server.set(drivername="postgresql").render_as_string(hide_password=False)
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(f"CREATE DATABASE {name}")
+    yield server.set(database=name).render_as_string(hide_password=False)
+    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await connection.close()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite+aiosqlite:///{tmp_path}/banter.db"
+
+
+@pytest.fixture(params=["sqlite_url", "postgres_url"], ids=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    address: str = request.getfixturevalue(request.param)
+    return address
+
+
+@pytest.fixture
+async def database(url: str, tmp_path: Path) -> AsyncIterator[Database]:
+    opened = await open_database(url, history_key="off", key_path=tmp_path / "history.key")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def sqlite_database(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+    opened = await open_database(
+        sqlite_url, history_key="off", key_path=tmp_path / "history.key", busy_seconds=0.1
+    )
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def history(database: Database, clock: Clock) -> SqlHistory:
+    return SqlHistory(database, origin="discord", clock=clock)
+
+
+@pytest.fixture
+def inbox(database: Database, clock: Clock) -> SqlInbox:
+    return SqlInbox(database, clock=clock)

@@ -1,0 +1,86 @@
+"""People who talk: utterances and drafts in one line each."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Table, func, select
+
+from bot.dialogue.sampling import SamplingParams
+from bot.dialogue.turn import Exchange, Scope, Turn, Utterance
+from bot.ports import Draft
+from bot.store.database import Database
+from bot.store.history import SqlHistory
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+CHANNEL = Scope(500)
+GUILD = 900
+ANNA = 7
+BEN = 8
+
+
+class Clock:
+    """A clock that stands until somebody moves it."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+def said(message_id: int, text: str = "hello", **changes: Any) -> Utterance:
+    """What Anna says in the channel, unless `changes` say otherwise."""
+    plain = Utterance(
+        message_id, CHANNEL, author_id=ANNA, text=text, created_at=NOON, guild_id=GUILD
+    )
+    return replace(plain, **changes)
+
+
+def draft(utterance: Utterance, text: str = "hi", **changes: Any) -> Draft:
+    """An answer to `utterance` that starts a path, unless `changes` say otherwise."""
+    plain = Draft(
+        said=utterance,
+        parent_id=None,
+        text=text,
+        num_tokens=(3, 2),
+        tokenizer="gpt2",
+        context_start_id=None,
+        num_prompt_tokens=4,
+        model="tiny",
+        revision="main",
+        params=SamplingParams(),
+        seed=1,
+        finish_reason="stop",
+        latency_ms=12,
+    )
+    return replace(plain, **changes)
+
+
+async def talk(
+    history: SqlHistory, utterance: Utterance, text: str = "hi", **changes: Any
+) -> Exchange:
+    """Remember an exchange at the head of its scope."""
+    head = await history.head(utterance.scope)
+    changes.setdefault("parent_id", head.turn_id)
+    return await history.remember(draft(utterance, text, **changes), head)
+
+
+def texts(turns: Sequence[Turn]) -> list[str]:
+    return [turn.text for turn in turns]
+
+
+async def count(database: Database, table: Table) -> int:
+    async with database.reading() as connection:
+        return (await connection.execute(select(func.count()).select_from(table))).scalar_one()
+
+
+async def rows(database: Database, table: Table) -> list[dict[str, Any]]:
+    """Every row of a table, as it is stored."""
+    async with database.reading() as connection:
+        found = await connection.execute(select(table).order_by(*table.primary_key.columns))
+        return [dict(row) for row in found.mappings()]

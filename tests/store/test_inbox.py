@@ -1,0 +1,79 @@
+"""Utterances on their way, on both databases."""
+
+import asyncio
+
+from bot.dialogue.turn import Scope
+from bot.ports import InboxEntry
+from bot.store import tables
+from bot.store.database import Database
+from bot.store.history import SqlHistory
+from bot.store.inbox import SqlInbox
+from tests.store.talk import rows, said, talk
+
+
+async def test_a_message_is_recorded_once(inbox: SqlInbox) -> None:
+    assert await inbox.record(said(1))
+    assert not await inbox.record(said(1))
+    assert sorted(await asyncio.gather(*(inbox.record(said(2)) for _ in range(5)))) == [
+        *[False] * 4,
+        True,
+    ]
+
+
+async def test_an_unanswered_utterance_comes_back_whole(inbox: SqlInbox) -> None:
+    whole = said(2**62, "hello", scope=Scope(2**61, 2**60), parent_channel_id=600, reply_to_id=41)
+    direct = said(3, "psst", guild_id=None, scope=Scope(502))
+    await inbox.record(whole)
+    await inbox.record(direct)
+    assert await inbox.unfinished() == [
+        InboxEntry(direct, None, None, (), 1),
+        InboxEntry(whole, None, None, (), 1),
+    ]
+
+
+async def test_every_look_counts_as_an_attempt(inbox: SqlInbox) -> None:
+    await inbox.record(said(1))
+    await inbox.unfinished()
+    assert [entry.attempts for entry in await inbox.unfinished()] == [2]
+
+
+async def test_an_answer_comes_back_with_what_was_sent_of_it(
+    inbox: SqlInbox, history: SqlHistory
+) -> None:
+    await inbox.record(said(1))
+    exchange = await talk(history, said(1), "a long answer")
+    await inbox.record_part(1, 1, 70)
+    await inbox.record_part(1, 0, 71)
+    await inbox.record_part(1, 0, 71)
+    (entry,) = await inbox.unfinished()
+    assert (entry.reply_text, entry.reply_turn_id) == ("a long answer", exchange.bot.turn_id)
+    assert entry.sent_ids == (71, 70)
+
+
+async def test_parts_of_a_reply_without_a_turn_are_known(inbox: SqlInbox) -> None:
+    await inbox.record(said(1))
+    await inbox.record_part(1, 0, 71)
+    (entry,) = await inbox.unfinished()
+    assert (entry.reply_text, entry.reply_turn_id, entry.sent_ids) == (None, None, (71,))
+
+
+async def test_a_closed_message_keeps_its_id_and_loses_its_text(
+    database: Database, inbox: SqlInbox, history: SqlHistory
+) -> None:
+    await inbox.record(said(1))
+    await talk(history, said(1))
+    await inbox.close(1)
+    await inbox.close(12345)
+    assert await inbox.unfinished() == []
+    assert not await inbox.record(said(1))
+    (row,) = await rows(database, tables.inbox)
+    assert (row["state"], row["text"], row["reply_text"]) == ("done", b"", None)
+
+
+async def test_a_reply_finds_its_turn_although_the_utterance_was_not_recorded(
+    inbox: SqlInbox, history: SqlHistory
+) -> None:
+    exchange = await talk(history, said(1))
+    await inbox.record_part(1, 0, 71)
+    assert await history.turn_of_message(71) == exchange.bot
+    assert await inbox.unfinished() == []

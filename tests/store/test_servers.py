@@ -1,0 +1,112 @@
+"""Servers and languages, on both databases."""
+
+import pytest
+
+from bot.dialogue.sampling import Layer, Place
+from bot.dialogue.turn import Scope
+from bot.ports import Head
+from bot.store import tables
+from bot.store.database import Database
+from bot.store.history import SqlHistory
+from bot.store.inbox import SqlInbox
+from bot.store.sampling import SqlSampling
+from bot.store.servers import SqlServers
+from tests.store.talk import CHANNEL, GUILD, Clock, count, rows, said, talk
+
+OTHER = Scope(601)
+
+
+@pytest.fixture
+def servers(database: Database, clock: Clock) -> SqlServers:
+    return SqlServers(database, clock=clock)
+
+
+async def test_a_setting_is_kept_by_server_and_name(servers: SqlServers) -> None:
+    assert await servers.setting(1, "language") is None
+    await servers.save_setting(1, "language", "ko")
+    await servers.save_setting(2, "language", "en")
+    await servers.save_setting(1, "language", "en")
+    await servers.save_setting(0, "commands", "abc")
+    assert await servers.setting(1, "language") == "en"
+    assert await servers.setting(0, "commands") == "abc"
+    assert await servers.setting(1, "commands") is None
+
+
+async def test_a_locale_is_written_only_when_it_changed(
+    database: Database, servers: SqlServers, clock: Clock
+) -> None:
+    await servers.save_locale(7, "ko")
+    first = (await rows(database, tables.member_locale))[0]["saved_at"]
+    clock.move(hours=1)
+    await servers.save_locale(7, "ko")
+    assert (await rows(database, tables.member_locale))[0]["saved_at"] == first
+    await servers.save_locale(7, "en-GB")
+    assert await servers.locale(7) == "en-GB"
+    assert await servers.locale(8) is None
+    assert (await rows(database, tables.member_locale))[0]["saved_at"] == clock.now
+
+
+async def fill(database: Database, history: SqlHistory, inbox: SqlInbox) -> None:
+    """Two servers, each with a channel, a message on its way and settings."""
+    sampling = SqlSampling(database)
+    servers = SqlServers(database)
+    for number, (scope, guild) in enumerate([(CHANNEL, GUILD), (OTHER, 901)], start=1):
+        place = Place(guild, scope.channel_id, 7)
+        await inbox.record(said(number, scope=scope, guild_id=guild))
+        await talk(history, said(number, scope=scope, guild_id=guild))
+        await inbox.record(said(number + 10, scope=scope, guild_id=guild))
+        await inbox.record_part(number + 10, 0, number + 20)
+        for layer in (Layer.SERVER, Layer.CHANNEL, Layer.MEMBER):
+            await sampling.save(layer, place, {"temperature": 0.5})
+        await servers.save_setting(guild, "language", "ko")
+    await servers.save_setting(0, "commands", "abc")
+
+
+@pytest.mark.parametrize("channels", [[], [500, 777]])
+async def test_leaving_a_server_purges_it_and_nothing_else(
+    database: Database,
+    history: SqlHistory,
+    inbox: SqlInbox,
+    servers: SqlServers,
+    channels: list[int],
+) -> None:
+    await fill(database, history, inbox)
+    await servers.purge_server(GUILD, channels)
+    for table in (tables.turn, tables.inbox, tables.conversation):
+        assert {row["channel_id"] for row in await rows(database, table)} == {601}
+    overrides = await rows(database, tables.sampling_override)
+    assert [row["guild_id"] for row in overrides] == [901] * 3
+    assert [row["message_id"] for row in await rows(database, tables.reply_message)] == [22]
+    assert await servers.setting(GUILD, "language") is None
+    assert await servers.setting(901, "language") == "ko"
+    assert await servers.setting(0, "commands") == "abc"
+    assert await history.head(CHANNEL) == Head()
+
+
+async def test_the_bot_itself_cannot_be_purged(servers: SqlServers) -> None:
+    with pytest.raises(ValueError, match="bot itself"):
+        await servers.purge_server(0, [])
+
+
+async def test_a_channel_that_is_gone_takes_its_rows_along(
+    database: Database, history: SqlHistory, inbox: SqlInbox, servers: SqlServers
+) -> None:
+    await fill(database, history, inbox)
+    await servers.purge_channel(500)
+    assert await count(database, tables.turn) == 2
+    assert await count(database, tables.conversation) == 1
+    left = {row["layer"] for row in await rows(database, tables.sampling_override)}
+    assert left == {"server", "channel", "member"}
+    assert await servers.setting(GUILD, "language") == "ko"
+
+
+async def test_more_turns_than_one_batch_are_purged(
+    database: Database, history: SqlHistory, servers: SqlServers
+) -> None:
+    await talk(history, said(1))
+    (user, _) = await rows(database, tables.turn)
+    del user["id"]
+    async with database.writing() as connection:
+        await connection.execute(tables.turn.insert(), [user] * 1100)
+    await servers.purge_channel(500)
+    assert await count(database, tables.turn) == 0

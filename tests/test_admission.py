@@ -1,0 +1,91 @@
+"""Who may take a place in the queue."""
+
+import pytest
+
+from bot.admission import NOTICE_SECONDS, Admission, AdmissionLimits
+from bot.errors import CoolingDownError, QueueFullError, TooManyPendingError
+
+
+class Clock:
+    """Seconds that pass only when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def admission(
+    clock: Clock, *, max_queue: int = 10, max_pending: int = 10, cooldown_seconds: float = 0.0
+) -> Admission:
+    return Admission(AdmissionLimits(max_queue, max_pending, cooldown_seconds), clock)
+
+
+def test_a_member_cools_down_and_is_told_for_how_long() -> None:
+    clock = Clock()
+    gate = admission(clock, cooldown_seconds=5)
+    gate.admit(1)
+    clock.now += 2.5
+    with pytest.raises(CoolingDownError) as refusal:
+        gate.admit(1)
+    assert refusal.value.values == {"seconds": 3}
+    clock.now += 2.5
+    gate.admit(1)
+
+
+def test_the_cooldown_of_one_member_does_not_hold_up_another() -> None:
+    gate = admission(Clock(), cooldown_seconds=5)
+    gate.admit(1)
+    gate.admit(2)
+    assert gate.num_pending == 2
+
+
+def test_the_queue_is_bounded_for_all_members_together() -> None:
+    gate = admission(Clock(), max_queue=2)
+    gate.admit(1)
+    gate.admit(2)
+    with pytest.raises(QueueFullError):
+        gate.admit(3)
+    gate.release(1)
+    gate.admit(3)
+
+
+def test_the_queue_is_bounded_for_each_member() -> None:
+    gate = admission(Clock(), max_pending=2)
+    gate.admit(1)
+    gate.admit(1)
+    with pytest.raises(TooManyPendingError):
+        gate.admit(1)
+    gate.admit(2)
+
+
+def test_a_refused_message_does_not_begin_a_cooldown() -> None:
+    clock = Clock()
+    gate = admission(clock, max_queue=1, cooldown_seconds=5)
+    gate.admit(1)
+    with pytest.raises(QueueFullError):
+        gate.admit(2)
+    gate.release(1)
+    gate.admit(2)
+
+
+def test_a_message_from_before_a_restart_takes_a_place_without_being_asked() -> None:
+    gate = admission(Clock(), max_pending=1, cooldown_seconds=5)
+    gate.readmit(1)
+    with pytest.raises(TooManyPendingError):
+        gate.admit(1)
+    gate.release(1)
+    gate.admit(1)
+
+
+def test_a_member_is_told_once_in_half_a_minute() -> None:
+    clock = Clock()
+    gate = admission(clock)
+    assert gate.may_notify(1)
+    assert not gate.may_notify(1)
+    assert gate.may_notify(2)
+    clock.now += NOTICE_SECONDS - 1
+    assert not gate.may_notify(1)
+    clock.now += 1
+    assert gate.may_notify(1)

@@ -1,0 +1,197 @@
+"""`python -m bot` as a person meets it: in a process of its own, in an empty folder."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bot.__main__ import build_parser, tell
+from bot.errors import SeveralWrongSettingsError, WrongSettingsError
+from bot.settings import VARIABLES
+
+ROOT = Path(__file__).parent.parent
+HEAVY = ("torch", "transformers", "discord", "sqlalchemy", "pydantic", "dotenv", "aiohttp")
+TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GhIjKl.canarycanarycanarycanarycanary12"
+
+
+def run(
+    folder: Path, *arguments: str, flags: tuple[str, ...] = (), **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """`python -m bot ARGUMENTS` in `folder`, with no setting but `variables`."""
+    environ = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    return subprocess.run(
+        [sys.executable, *flags, "-m", "bot", *arguments],
+        cwd=folder,
+        env=environ | {"PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"} | variables,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+    )
+
+
+def serve_with(folder: Path, body: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """`python -m bot` where the composition root only does `body`."""
+    program = (
+        "import sys, bot.app\n"
+        "from bot.__main__ import main\n"
+        "from bot.errors import *\n"
+        f"async def serve(settings): {body}\n"
+        "bot.app.serve = serve\n"
+        "sys.exit(main([]))\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program],
+        cwd=folder,
+        env=os.environ
+        | {"PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "DISCORD_TOKEN": TOKEN}
+        | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def complaint(done: subprocess.CompletedProcess[str], code: int) -> str:
+    """What the person reads of a start that failed: nothing but sentences."""
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    return done.stderr.strip()
+
+
+def test_help_is_there_at_once_and_loads_nothing_heavy(tmp_path: Path) -> None:
+    took = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        done = run(tmp_path, "--help")
+        took.append(time.perf_counter() - begun)
+        assert done.returncode == 0
+    assert {"fetch", "db", "--version"} <= set(done.stdout.split())
+    # What counts is measured by benchmarks.startup: here two busy cores run other tests too.
+    assert min(took) < 1.0
+    imports = run(tmp_path, "--help", flags=("-X", "importtime")).stderr
+    assert "bot.errors" in imports
+    assert not re.findall(rf"\| +({'|'.join(HEAVY)})\b", imports)
+
+
+@pytest.mark.parametrize("command", ["fetch", "db"])
+def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
+    done = run(tmp_path, command, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: python -m bot {command}")
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    done = run(tmp_path, "--version")
+    assert done.returncode == 0
+    assert re.fullmatch(r"banter (\d+\.\d+\.\d+|\(not installed\))\n", done.stdout)
+
+
+def test_an_unknown_command_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    done = run(tmp_path, "fecth")
+    assert done.returncode == 2
+    assert "invalid choice: 'fecth' (choose from 'fetch', 'db')" in done.stderr
+
+
+def test_without_a_token_one_sentence_says_how_to_get_one(tmp_path: Path) -> None:
+    sentence = complaint(run(tmp_path), 78)
+    assert sentence.startswith("DISCORD_TOKEN is not set: create an application on https://")
+    assert len(sentence.splitlines()) == 1
+
+
+def test_a_wrong_setting_is_one_sentence(tmp_path: Path) -> None:
+    sentence = complaint(run(tmp_path, DISCORD_TOKEN=TOKEN, TEMPERATURE="9"), 78)
+    assert sentence == "TEMPERATURE must be a number from 0.1 to 2.0, not “9”."
+
+
+def test_several_wrong_settings_are_a_line_each(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"DISCORD_TOKEN={TOKEN}\nTEMPRATURE=1\nTOP_K=many\n")
+    sentences = complaint(run(tmp_path, HISTORY="chanel"), 78).splitlines()
+    assert sentences == [
+        ".env sets TEMPRATURE, which is not a setting: did you mean TEMPERATURE?",
+        "HISTORY must be one of channel, member, not “chanel”.",
+        "TOP_K must be a whole number from 0 to 200, not “many”.",
+    ]
+
+
+def test_a_refused_token_is_not_repeated(tmp_path: Path) -> None:
+    assert "canary" not in complaint(run(tmp_path, DISCORD_TOKEN=f"Bot {TOKEN}"), 78)
+
+
+def test_a_wrong_setting_stops_the_other_commands_too(tmp_path: Path) -> None:
+    sentence = complaint(run(tmp_path, "db", "check", DATABASE_URL="mysql://h/n"), 78)
+    assert sentence.startswith("DATABASE_URL must be sqlite+aiosqlite:///")
+
+
+def test_nothing_is_left_behind_by_a_start_that_failed(tmp_path: Path) -> None:
+    run(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_exit_code_is_that_of_the_composition_root(tmp_path: Path) -> None:
+    done = serve_with(tmp_path, "return 75")
+    assert (done.returncode, done.stdout, done.stderr) == (75, "", "")
+
+
+def test_something_missing_is_one_sentence_and_69(tmp_path: Path) -> None:
+    done = serve_with(tmp_path, "raise ModelError('There is no model in {here}.', here='a/b')")
+    assert complaint(done, 69) == "There is no model in a/b."
+
+
+def test_ctrl_c_says_nothing(tmp_path: Path) -> None:
+    assert complaint(serve_with(tmp_path, "raise KeyboardInterrupt"), 130) == ""
+
+
+def test_a_bug_is_logged_without_the_token(tmp_path: Path) -> None:
+    done = serve_with(tmp_path, f"raise RuntimeError('odd: {TOKEN}')", LOG_FORMAT="json")
+    assert done.returncode == 70
+    (line,) = done.stderr.splitlines()
+    logged = json.loads(line)
+    assert logged["level"] == "ERROR"
+    assert "RuntimeError: odd: [redacted]" in logged["traceback"]
+    assert "canary" not in done.stderr
+
+
+def test_a_file_with_the_token_that_others_may_read_is_warned_about(tmp_path: Path) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text("TOP_K=10\n")
+    env_file.chmod(0o644)
+    assert "chmod 600 .env" in serve_with(tmp_path, "return 0").stderr
+
+
+def test_fetching_what_is_no_model_is_one_sentence(tmp_path: Path) -> None:
+    sentence = complaint(run(tmp_path, "fetch", "/etc"), 69)
+    assert sentence.startswith("/etc is not the name of a model on a hub")
+
+
+def test_the_database_is_made_checked_and_copied(tmp_path: Path) -> None:
+    made = run(tmp_path, "db", "upgrade")
+    assert (made.returncode, made.stderr) == (0, "")
+    assert made.stdout == "The database now has the schema of this version.\n"
+    copied = run(tmp_path, "db", "backup")
+    assert (copied.returncode, copied.stderr) == (0, "")
+    (copy,) = (tmp_path / "data").glob("banter-*.db")
+    assert f"The copy is {copy.relative_to(tmp_path)}:" in copied.stdout
+    assert run(tmp_path, "db", "check", DATABASE_URL=f"sqlite:///{copy}").returncode == 0
+    assert complaint(run(tmp_path, "db", "backup", str(copy)), 69).startswith(str(copy))
+
+
+def test_several_mistakes_are_told_in_the_language_of_the_terminal() -> None:
+    mistakes = [WrongSettingsError("{name} is odd.", name=name) for name in ("A", "B")]
+    assert tell(SeveralWrongSettingsError(mistakes), "en") == "A is odd.\nB is odd."
+    assert tell(mistakes[0], "en") == "A is odd."
+
+
+@pytest.mark.parametrize("locale", ["en", "ko"])
+def test_the_grammar_is_the_same_in_every_language(locale: str) -> None:
+    options = build_parser(locale).parse_args(["fetch", "a/b", "--revision", "main"])
+    assert (options.command, options.model, options.revision) == ("fetch", "a/b", "main")
+    assert build_parser(locale).parse_args([]).command == "run"

@@ -1,0 +1,410 @@
+"""Taking in, in order, and handing out, exactly once; on a real database."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from bot.dialogue.reply import Reply
+from bot.dialogue.turn import Scope, Utterance
+from bot.engine.request import Cancellation, Completion, GenerationRequest
+from bot.errors import EngineBrokenError, TooManyPendingError
+from bot.outbox import PAUSES_SECONDS
+from bot.ports import MessageGoneError, SendRefusedError, SendTroubleError
+from bot.store.database import Database
+from tests.fakes import ScriptedEngine
+from tests.rooms import CHANNEL, NOW, Rooms, said
+
+
+class BrokenEngine(ScriptedEngine):
+    """An engine whose device has failed for good."""
+
+    async def generate(self, request: GenerationRequest) -> list[Completion]:
+        raise EngineBrokenError
+
+
+async def settled(rooms: Rooms) -> None:
+    """Return when nothing waits any more."""
+    await rooms.delivery.stop(within_seconds=30)
+
+
+async def idle(rooms: Rooms) -> None:
+    """Return when nobody waits for a reply."""
+    while rooms.delivery.num_pending:  # noqa: ASYNC110  # there is nothing else to wait for
+        await asyncio.sleep(0)
+
+
+def answered(rooms: Rooms) -> list[int]:
+    return [part.reply_to_id for part in rooms.courier.sent]
+
+
+async def test_twenty_quick_messages_are_answered_in_order(database: Database) -> None:
+    rooms = Rooms(database)
+    await rooms.delivery.start(rooms.courier)
+    for number in range(20):
+        rooms.delivery.accept(said(f"message {number}", number + 1))
+    await rooms.courier.wait_for(20)
+    await settled(rooms)
+    assert answered(rooms) == list(range(1, 21))
+    assert rooms.delivery.num_pending == 0
+
+
+async def test_the_same_event_three_times_gives_one_reply(database: Database) -> None:
+    rooms = Rooms(database)
+    await rooms.delivery.start(rooms.courier)
+    utterance = said("hello", 1)
+    rooms.delivery.accept(utterance)
+    rooms.delivery.accept(utterance)
+    await rooms.courier.wait_for(1)
+    await settled(rooms)
+    rooms.delivery.accept(utterance)
+    assert rooms.delivery.num_pending == 0
+    assert answered(rooms) == [1]
+
+
+async def test_an_event_that_a_former_run_answered_gives_no_reply(database: Database) -> None:
+    rooms = Rooms(database)
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("hello", 1))
+    await rooms.courier.wait_for(1)
+    await settled(rooms)
+    later = rooms.restart()
+    await later.delivery.start(later.courier)
+    later.delivery.accept(said("hello", 1))
+    later.delivery.accept(said("and now?", 2))
+    await later.courier.wait_for(2)
+    await settled(later)
+    assert answered(later) == [1, 2]
+
+
+async def test_two_scopes_are_answered_at_once(database: Database) -> None:
+    rooms = Rooms(database)
+    rooms.engine.gate.clear()
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("a", 1, scope=Scope(1)))
+    rooms.delivery.accept(said("b", 2, scope=Scope(2)))
+    await rooms.engine.wait_until_asked(2)
+    rooms.engine.gate.set()
+    await rooms.courier.wait_for(2)
+    await settled(rooms)
+
+
+async def test_a_connection_error_is_tried_again_with_the_same_nonce(database: Database) -> None:
+    rooms = Rooms(database)
+    rooms.courier.failures = [SendTroubleError("reset"), SendTroubleError("503")]
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("hello", 1))
+    await rooms.courier.wait_for(1)
+    await settled(rooms)
+    assert {part.nonce for part in rooms.courier.tries} == {"r1-0"}
+    assert len(rooms.courier.tries) == 3
+    assert rooms.pauses == list(PAUSES_SECONDS[:2])
+
+
+async def test_what_could_not_be_sent_goes_out_after_the_next_start(database: Database) -> None:
+    rooms = Rooms(database)
+    rooms.courier.failures = [SendTroubleError("away")] * (len(PAUSES_SECONDS) + 1)
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("hello", 1))
+    await idle(rooms)
+    assert rooms.courier.sent == []
+    later = rooms.restart()
+    await later.delivery.start(later.courier)
+    assert answered(later) == [1]
+    assert await later.inbox.unfinished() == []
+
+
+@pytest.mark.parametrize("refusal", [MessageGoneError("gone"), SendRefusedError("no")])
+async def test_what_discord_refuses_is_not_tried_again(
+    database: Database, refusal: Exception
+) -> None:
+    rooms = Rooms(database)
+    assert isinstance(refusal, MessageGoneError | SendRefusedError)
+    rooms.courier.failures = [refusal]
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("hello", 1))
+    await idle(rooms)
+    assert len(rooms.courier.tries) == 1
+    assert await rooms.inbox.unfinished() == []
+
+
+async def test_a_long_reply_goes_out_in_parts_that_each_have_a_nonce(database: Database) -> None:
+    rooms = Rooms(database)
+    long_text = " ".join(f"word{number}" for number in range(600))
+    rooms.engine.script = lambda _: [long_text]
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("tell me everything", 1))
+    await rooms.courier.wait_for(3)
+    await settled(rooms)
+    assert [part.nonce for part in rooms.courier.sent] == ["r1-0", "r1-1", "r1-2"]
+    turn = await rooms.history.turn_of_message(900_003)
+    assert turn is not None
+    assert turn.text == long_text
+
+
+async def interrupted(rooms: Rooms, utterance: Utterance) -> None:
+    """Leave a reply stored and none of it sent, as a crash does."""
+    await rooms.inbox.record(utterance)
+    await rooms.conversation.respond(utterance, Cancellation())
+
+
+async def test_a_crash_before_the_send_is_made_good_with_the_same_nonce(
+    database: Database,
+) -> None:
+    rooms = Rooms(database)
+    await interrupted(rooms, said("hello", 1))
+    later = rooms.restart()
+    await later.delivery.start(later.courier)
+    assert [part.nonce for part in later.courier.sent] == ["r1-0"]
+    assert later.engine.asked == []
+
+
+async def test_an_old_reply_is_not_sent_when_the_channel_has_it(database: Database) -> None:
+    rooms = Rooms(database)
+    await interrupted(rooms, said("hello", 1))
+    rooms.clock.now = NOW + timedelta(minutes=10)
+    later = rooms.restart()
+    later.courier.in_channel = {1: [4242]}
+    await later.delivery.start(later.courier)
+    assert later.courier.tries == []
+    turn = await later.history.turn_of_message(4242)
+    assert turn is not None
+    assert await later.inbox.unfinished() == []
+
+
+async def test_an_old_reply_is_sent_when_the_channel_does_not_have_it(database: Database) -> None:
+    rooms = Rooms(database)
+    await interrupted(rooms, said("hello", 1))
+    rooms.clock.now = NOW + timedelta(minutes=10)
+    later = rooms.restart()
+    await later.delivery.start(later.courier)
+    assert answered(later) == [1]
+
+
+async def test_only_the_missing_parts_go_out_after_a_crash(database: Database) -> None:
+    rooms = Rooms(database)
+    rooms.engine.script = lambda _: [" ".join(["word"] + [f"w{n}" for n in range(700)])]
+    await interrupted(rooms, said("hello", 1))
+    await rooms.inbox.record_part(1, 0, 4242)
+    later = rooms.restart()
+    await later.delivery.start(later.courier)
+    assert [part.number for part in later.courier.sent] == [1]
+
+
+async def test_a_young_unanswered_message_is_answered_after_a_restart(database: Database) -> None:
+    rooms = Rooms(database)
+    await rooms.inbox.record(said("hello", 1))
+    rooms.clock.now = NOW + timedelta(seconds=90)
+    later = rooms.restart()
+    await later.delivery.start(later.courier)
+    await later.courier.wait_for(1)
+    await settled(later)
+    assert answered(later) == [1]
+
+
+async def test_an_old_unanswered_message_is_closed_after_a_restart(database: Database) -> None:
+    rooms = Rooms(database)
+    await rooms.inbox.record(said("hello", 1))
+    rooms.clock.now = NOW + timedelta(minutes=3)
+    later = rooms.restart()
+    await later.delivery.start(later.courier)
+    await settled(later)
+    assert later.courier.tries == []
+    assert await later.inbox.unfinished() == []
+
+
+async def test_a_message_that_ends_the_bot_each_time_is_given_up(database: Database) -> None:
+    rooms = Rooms(database)
+    await rooms.inbox.record(said("poison", 1))
+    for _ in range(3):
+        assert len(await rooms.inbox.unfinished()) == 1
+    later = rooms.restart()
+    await later.delivery.start(later.courier)
+    await settled(later)
+    assert later.engine.asked == []
+    assert await later.inbox.unfinished() == []
+
+
+async def test_a_stop_finishes_what_runs_and_hands_back_the_rest(database: Database) -> None:
+    rooms = Rooms(database)
+    rooms.engine.gate.clear()
+    await rooms.delivery.start(rooms.courier)
+    for number in (1, 2, 3):
+        rooms.delivery.accept(said(f"message {number}", number))
+    await rooms.engine.wait_until_asked(1)
+    stopping = asyncio.create_task(rooms.delivery.stop(within_seconds=30))
+    await asyncio.sleep(0)
+    rooms.delivery.accept(said("message 4", 4))
+    rooms.engine.gate.set()
+    await stopping
+    assert answered(rooms) == [1]
+    later = rooms.restart()
+    await later.delivery.start(later.courier)
+    await later.courier.wait_for(4)
+    await settled(later)
+    assert answered(later) == [1, 2, 3, 4]
+
+
+async def test_a_stop_hands_back_what_does_not_finish_in_time(database: Database) -> None:
+    rooms = Rooms(database)
+    rooms.engine.gate.clear()
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("hello", 1))
+    await rooms.engine.wait_until_asked(1)
+    await rooms.delivery.stop(within_seconds=0)
+    assert rooms.courier.sent == []
+    assert [entry.said.message_id for entry in await rooms.inbox.unfinished()] == [1]
+
+
+async def test_a_deleted_question_gets_no_reply_and_leaves_no_words(database: Database) -> None:
+    rooms = Rooms(database)
+    rooms.engine.gate.clear()
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("hello", 1))
+    await rooms.engine.wait_until_asked(1)
+    await rooms.delivery.withdraw([1])
+    rooms.engine.gate.set()
+    await settled(rooms)
+    assert rooms.courier.tries == []
+    assert rooms.courier.sentences == []
+    assert (await rooms.history.head(CHANNEL)).turn_id is None
+
+
+async def test_an_edit_while_the_bot_thinks_is_what_is_remembered(database: Database) -> None:
+    rooms = Rooms(database)
+    rooms.engine.gate.clear()
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("I live in Soeul", 1))
+    await rooms.engine.wait_until_asked(1)
+    await rooms.delivery.revise(1, "I live in Seoul")
+    rooms.engine.gate.set()
+    await rooms.courier.wait_for(1)
+    await settled(rooms)
+    turn = await rooms.history.turn_of_message(1)
+    assert turn is not None
+    assert turn.text == "I live in Seoul"
+
+
+async def test_an_edit_to_nothing_withdraws(database: Database) -> None:
+    rooms = Rooms(database)
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("I live in Seoul", 1))
+    await rooms.courier.wait_for(1)
+    await rooms.delivery.revise(1, "")
+    head = await rooms.history.head(CHANNEL)
+    assert head.turn_id is not None
+    assert await rooms.history.path(head.turn_id, 10) == []
+
+
+async def test_what_waits_for_a_member_is_dropped_before_their_data_is_erased(
+    database: Database,
+) -> None:
+    rooms = Rooms(database)
+    rooms.engine.gate.clear()
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("mine", 1, author_id=7))
+    rooms.delivery.accept(said("also mine", 2, author_id=7))
+    rooms.delivery.accept(said("theirs", 3, author_id=8))
+    await rooms.engine.wait_until_asked(1)
+    await rooms.delivery.forget_member(7)
+    rooms.engine.gate.set()
+    await rooms.courier.wait_for(1)
+    await settled(rooms)
+    assert answered(rooms) == [3]
+
+
+async def test_no_fit_reply_is_one_sentence_that_is_not_remembered(database: Database) -> None:
+    rooms = Rooms(database)
+    rooms.engine.script = lambda _: [""]
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("hello", 1))
+    await rooms.courier.wait_for(1)
+    await settled(rooms)
+    assert rooms.courier.sent == []
+    assert len(rooms.courier.sentences) == 1
+    assert (await rooms.history.head(CHANNEL)).turn_id is None
+    assert await rooms.inbox.unfinished() == []
+
+
+async def test_a_sentence_is_also_tried_again_after_a_connection_error(database: Database) -> None:
+    rooms = Rooms(database)
+    rooms.engine.script = lambda _: [""]
+    rooms.courier.failures = [SendTroubleError("reset")]
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("hello", 1))
+    await rooms.courier.wait_for(1)
+    await settled(rooms)
+    assert len(rooms.courier.sentences) == 1
+
+
+async def test_a_broken_engine_is_told_and_its_messages_are_handed_back(
+    database: Database,
+) -> None:
+    rooms = Rooms(database, engine=BrokenEngine())
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("hello", 1))
+    await rooms.delivery.broken.wait()
+    await settled(rooms)
+    assert rooms.courier.sentences == []
+    assert [entry.said.message_id for entry in await rooms.inbox.unfinished()] == [1]
+
+
+async def test_an_unforeseen_error_does_not_hold_up_the_scope(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    rooms = Rooms(database)
+
+    def script(request: GenerationRequest) -> Sequence[str]:
+        if len(rooms.engine.asked) == 1:
+            raise RuntimeError("a bug")
+        return ["Nice to hear from you."]
+
+    rooms.engine.script = script
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("very private words", 1))
+    rooms.delivery.accept(said("hello", 2))
+    await rooms.courier.wait_for(2)
+    await settled(rooms)
+    assert answered(rooms) == [2]
+    assert [message_id for message_id, _ in rooms.courier.sentences] == [1]
+    assert "Message 1 could not be answered" in caplog.text
+    assert "private" not in caplog.text
+
+
+async def test_a_member_cannot_fill_the_queue(database: Database) -> None:
+    rooms = Rooms(database, max_pending=2)
+    rooms.engine.gate.clear()
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("a", 1))
+    rooms.delivery.accept(said("b", 2))
+    with pytest.raises(TooManyPendingError):
+        rooms.delivery.accept(said("c", 3))
+    rooms.engine.gate.set()
+    await settled(rooms)
+
+
+async def test_without_a_database_each_event_is_answered_once(database: Database) -> None:
+    rooms = Rooms(database)
+    await database.close()
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("hello", 1))
+    rooms.delivery.accept(said("hello", 1))
+    await rooms.courier.wait_for(1)
+    await settled(rooms)
+    rooms.delivery.accept(said("hello", 1))
+    assert answered(rooms) == [1]
+
+
+async def test_what_comes_before_discord_is_ready_waits_for_it(database: Database) -> None:
+    rooms = Rooms(database)
+    rooms.delivery.accept(said("early", 1))
+    assert rooms.engine.asked == []
+    await rooms.delivery.start(rooms.courier)
+    await rooms.courier.wait_for(1)
+    await settled(rooms)
+    assert answered(rooms) == [1]
+
+
+def test_a_reply_without_a_turn_says_so() -> None:
+    assert Reply("hello", turn_id=None).turn_id is None

@@ -87,6 +87,8 @@ class ChatBot(commands.Bot):
             chunk_guilds_at_startup=False,
             max_messages=None,
             max_ratelimit_timeout=60.0,
+            # How long to wait for one more server before we call ourselves ready.
+            guild_ready_timeout=0.5,
         )
         self.services = services
         self._extension_names = extensions

@@ -85,14 +85,17 @@ class Delivery:
 
     async def start(self, courier: Courier) -> None:
         """Begin to answer, first of all what an earlier run left unfinished."""
-        self._courier = courier
         try:
             entries = await self._inbox.unfinished()
         except StoreUnavailableError:
             entries = []
         for entry in entries:
-            await self._resume(entry, courier)
-        for scope in list(self._lines):
+            if entry.said.message_id not in self._tickets:  # else it came while we started
+                await self._resume(entry, courier)
+        self._courier = courier
+        for scope, line in self._lines.items():
+            # What an earlier run left is older than what came while we started.
+            self._lines[scope] = deque(sorted(line, key=lambda ticket: ticket.said.message_id))
             self._employ(scope)
 
     async def stop(self, within_seconds: float) -> None:

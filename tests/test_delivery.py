@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 
-from bot.dialogue.reply import Reply
 from bot.dialogue.turn import Scope, Utterance
 from bot.engine.request import Cancellation, Completion, GenerationRequest
 from bot.errors import EngineBrokenError, TooManyPendingError
@@ -406,5 +405,14 @@ async def test_what_comes_before_discord_is_ready_waits_for_it(database: Databas
     assert answered(rooms) == [1]
 
 
-def test_a_reply_without_a_turn_says_so() -> None:
-    assert Reply("hello", turn_id=None).turn_id is None
+async def test_what_a_former_run_left_comes_before_what_came_while_this_one_started(
+    database: Database,
+) -> None:
+    rooms = Rooms(database)
+    await rooms.inbox.record(said("older", 1))
+    rooms.delivery.accept(said("newer", 2))
+    await rooms.delivery.start(rooms.courier)
+    await rooms.courier.wait_for(2)
+    await settled(rooms)
+    assert answered(rooms) == [1, 2]
+    assert len(rooms.engine.asked) == 2

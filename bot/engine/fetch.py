@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
@@ -241,5 +242,5 @@ def _alone(model: str, models_folder: Path) -> Iterator[Path]:
         ) from error
 
 
-def _bar(what: str, total: int, unit: str) -> "tqdm[None]":
+def _bar(what: str, total: int, unit: str) -> "tqdm[Any]":
     return tqdm(desc=what, total=total, unit=unit, unit_scale=True, leave=True)

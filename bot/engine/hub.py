@@ -82,7 +82,7 @@ class Hub:
         return Listing(model, commit, {file.name: file for file in files if file is not None})
 
     def download(
-        self, listing: Listing, file: RemoteFile, target: Path, progress: Callable[[int], None]
+        self, listing: Listing, file: RemoteFile, target: Path, progress: Callable[[int], object]
     ) -> None:
         """Write `file` to `target`; `progress(num_bytes)` is called for every piece.
 
@@ -103,7 +103,7 @@ class Hub:
         listing: Listing,
         file: RemoteFile,
         written: BinaryIO,
-        progress: Callable[[int], None],
+        progress: Callable[[int], object],
         *,
         last: bool,
     ) -> None:

@@ -1,8 +1,9 @@
 """Tiny models, made once for all engine tests, and an engine on one."""
 
-from collections.abc import AsyncIterator
+import os
+import subprocess
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,14 @@ import pytest
 from bot.engine.loader import LoadedModel, load_model
 from bot.engine.reference import ReferenceEngine
 from bot.engine.tokenizer import ModelTokenizer, load_tokenizer
-from tests.tiny_models import make_chat_model, make_tiny_gpt2
+from tests.engine.hub import LoopbackHub
+from tests.engine.running import Gate, Opened
+from tests.tiny_models import (
+    DIALOGPT_TINY,
+    make_chat_model,
+    make_dialogpt_shaped,
+    make_tiny_gpt2,
+)
 
 
 @pytest.fixture(scope="session")
@@ -34,18 +42,38 @@ def loaded(tiny_model: Path) -> LoadedModel:
     return load_model(tiny_model, "cpu", "float32")
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An engine with its inside and a prompt that it understands."""
-
-    engine: ReferenceEngine
-    loaded: LoadedModel
-    prompt: tuple[int, ...]
-
-
 @pytest.fixture
 async def opened(loaded: LoadedModel, tokenizer: ModelTokenizer) -> AsyncIterator[Opened]:
     engine = ReferenceEngine(loaded, "tiny", ThreadPoolExecutor(1, thread_name_prefix="engine"))
     prompt = (*tokenizer.encode("hello there, how are you?"), tokenizer.end_of_text_id)
     yield Opened(engine, loaded, prompt)
     await engine.close()
+
+
+@pytest.fixture
+async def gate(opened: Opened) -> Gate:
+    return Gate(opened)
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository that has only pickled weights."""
+    return make_dialogpt_shaped(tmp_path_factory.mktemp("source"), shape=DIALOGPT_TINY)
+
+
+@pytest.fixture
+def hub() -> Iterator[LoopbackHub]:
+    with LoopbackHub() as running:
+        yield running
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 96 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(folder)]
+    if os.name != "posix" or os.geteuid() != 0 or subprocess.run(command, check=False).returncode:
+        pytest.skip("only root can mount a small disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -10,7 +10,7 @@ from bot.dialogue.sampling import SamplingParams
 from bot.engine.loader import load_model
 from bot.engine.request import Completion, FinishReason, GenerationRequest
 from bot.errors import ContextTooLongError
-from tests.engine.conftest import Opened
+from tests.engine.running import Opened
 
 GREEDY = SamplingParams(
     temperature=1.0,

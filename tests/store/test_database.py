@@ -165,7 +165,7 @@ async def test_our_own_mistakes_are_no_outage(database: Database, inbox: SqlInbo
     async def insert_nonsense() -> None:
         values: dict[str, object] = {column.name: None for column in tables.inbox.columns}
         async with database.writing() as connection:
-            await connection.execute(tables.inbox.insert().values({**values, "text": b"secret"}))
+            await connection.execute(tables.inbox.insert().values({**values, "state": "secret"}))
 
     with pytest.raises(IntegrityError) as mistake:
         await insert_nonsense()

@@ -97,8 +97,9 @@ def stir(path: Path, seed: int) -> None:
             author = dice.choice(list(texts))
             longest = 600 if dice.random() < 0.03 else 40
             connection.execute(
-                "INSERT INTO turn (id, channel_id, user_id, role, author_id, origin, text, tokenizer,"
-                " epoch, created_at) VALUES (?, 500, 0, 'user', ?, 'discord', ?, '', 0, '2026-03-01')",
+                "INSERT INTO turn (id, author_id, text, channel_id, user_id, role, origin,"
+                " tokenizer, epoch, created_at)"
+                " VALUES (?, ?, ?, 500, 0, 'user', 'discord', '', 0, '2026-03-01')",
                 (number, author, texts[author] * dice.randrange(1, longest)),
             )
             older = dice.randrange(1, number + 1)

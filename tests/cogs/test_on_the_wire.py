@@ -1,0 +1,157 @@
+"""The bot over a real connection: HTTP, gateway, nonces and cut lines as discord.py meets them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+import yarl
+from discord.gateway import DiscordWebSocket
+from discord.http import Route
+
+from bot.client import ChatBot, run_client
+from bot.dialogue.turn import Scope, Utterance
+from bot.outbox import utc_now
+from bot.ports import MessageGoneError, Part
+from bot.settings import Settings
+from bot.store.database import Database
+from cogs._courier import DiscordCourier
+from tests.cogs.stage import build_services
+from tests.discord_server.faults import Cut, Hold, TooMany, When
+from tests.discord_server.server import DiscordServer, serving
+from tests.discord_server.state import Channel, Guild, User
+from tests.fakes import ScriptedEngine
+
+MESSAGES = "/channels/*/messages"
+
+
+@dataclass
+class Line:
+    """A connected bot, and a channel with a member in it."""
+
+    server: DiscordServer
+    bot: ChatBot
+    engine: ScriptedEngine
+    guild: Guild
+    general: Channel
+    ada: User
+    running: "asyncio.Task[None]"
+
+    @property
+    def courier(self) -> DiscordCourier:
+        return DiscordCourier(self.bot, self.bot.services.servers)
+
+    def ask(self, text: str = "hello") -> int:
+        return self.server.say(self.general, self.ada, text, mention_bot=True)
+
+    async def replies(self, number: int) -> list[str]:
+        found = await self.server.wait_replies(self.general, number)
+        return [one.content for one in found]
+
+
+@pytest.fixture
+async def line(
+    database: Database,
+    engine: ScriptedEngine,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Line]:
+    async with serving() as server:
+        monkeypatch.setattr(Route, "BASE", server.api_url)
+        monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL(server.gateway.url))
+        guild = server.add_guild("Home")
+        general, ada = server.add_channel(guild, "general"), server.add_member(guild, "ada")
+        bot = ChatBot(build_services(database, engine, settings))
+        bot._connection.guild_ready_timeout = 0.05  # seconds after the last server; else 2
+        running = asyncio.create_task(run_client(bot, server.token))
+        await server.wait_ready()
+        yield Line(server, bot, engine, guild, general, ada, running)
+        engine.gate.set()
+        await bot.services.delivery.stop(5.0)
+        await bot.close()
+        await running
+        assert server.violations == []
+
+
+async def test_a_mention_is_answered_over_the_wire(line: Line) -> None:
+    question = line.ask()
+    assert await line.replies(1) == ["reply two one"]
+    (reply,) = line.server.replies(line.general)
+    assert reply.reference is not None
+    assert reply.reference.message_id == question
+    assert not reply.pinged
+
+
+@pytest.mark.parametrize("when", [When.BEFORE, When.AFTER])
+async def test_a_line_cut_while_sending_leaves_one_reply(line: Line, when: When) -> None:
+    line.server.faults.add("POST", MESSAGES, Cut(when=when), times=2)
+    line.ask("one")
+    line.ask("two")
+    assert await line.replies(2) == ["reply two one", "reply three one"]
+    assert len(line.server.requests_to("POST", MESSAGES)) == 4
+
+
+async def test_a_long_rate_limit_is_waited_for_outside_of_discord_py(line: Line) -> None:
+    line.server.faults.add("POST", MESSAGES, TooMany(retry_after=3600.0), times=2)
+    line.ask()
+    assert await line.replies(1) == ["reply two one"]
+
+
+async def test_a_repeated_nonce_changes_the_message_that_is_there(line: Line) -> None:
+    question = line.ask()
+    await line.replies(1)
+    (first,) = line.server.replies(line.general)
+    again = Part(line.general.id, question, 0, "another text", f"r{question}-0")
+    assert await line.courier.send(again) == first.id
+    assert await line.replies(1) == ["another text"]
+
+
+async def test_a_reply_to_a_deleted_message_is_gone(line: Line) -> None:
+    question = line.ask()
+    await line.replies(1)
+    line.server.delete(question)
+    with pytest.raises(MessageGoneError):
+        await line.courier.send(Part(line.general.id, question, 1, "more", f"r{question}-1"))
+
+
+async def test_a_question_deleted_while_we_think_gets_no_reply(line: Line) -> None:
+    other = line.server.add_channel(line.guild, "other")
+    line.engine.gate.clear()
+    question = line.ask()
+    await line.engine.wait_until_asked(1)
+    line.server.delete(question)
+    line.server.say(other, line.ada, "and here?", mention_bot=True)
+    await line.engine.wait_until_asked(2)  # what came before it was seen, too
+    line.engine.gate.set()
+    await line.server.wait_replies(other, 1)
+    line.ask("and now?")
+    assert await line.replies(1) == ["reply four one"]
+    assert len(line.server.requests_to("POST", MESSAGES)) == 2
+
+
+async def test_hanging_typing_does_not_hold_the_reply(line: Line) -> None:
+    line.server.faults.add("POST", "/channels/*/typing", Hold())
+    line.ask()
+    assert await line.replies(1) == ["reply two one"]
+
+
+async def test_what_was_sent_before_is_found_by_ids_alone(line: Line) -> None:
+    question = line.ask()
+    line.ask("another")
+    await line.replies(2)
+    first = line.server.replies(line.general)[0]
+    line.bot._connection.clear()
+    said = Utterance(question, Scope(line.general.id), line.ada.id, "hello", utc_now())
+    line.bot._connection.user = await line.bot.fetch_user(line.server.bot.id)  # type: ignore[assignment]  # only its id is read
+    assert await line.courier.sent_parts(said) == [first.id]
+
+
+async def test_twenty_quick_messages_are_answered_in_order(line: Line) -> None:
+    people = [line.server.add_member(line.guild, f"member{number}") for number in range(20)]
+    questions = [
+        line.server.say(line.general, person, f"number {number}", mention_bot=True)
+        for number, person in enumerate(people)
+    ]
+    await line.replies(20)
+    answered = [one.reference for one in line.server.replies(line.general)]
+    assert [one and one.message_id for one in answered] == questions

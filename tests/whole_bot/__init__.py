@@ -1,0 +1,1 @@
+"""The real `python -m bot` as a process, against the local Discord."""

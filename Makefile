@@ -4,7 +4,6 @@
 VENV    := .venv
 BIN     := $(VENV)/bin
 SOURCES := pyproject.toml constraints.txt
-POT     := build/banter.pot
 
 .PHONY: help run test check soak bench locales clean
 
@@ -27,7 +26,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest tests/test_architecture.py
+	$(BIN)/pytest tests/test_architecture.py tests/test_style.py
 
 soak: $(VENV)/dev.stamp
 	$(BIN)/pytest -m soak
@@ -38,12 +37,7 @@ bench: $(VENV)/dev.stamp
 	done
 
 locales: $(VENV)/dev.stamp
-	@mkdir -p build
-	$(BIN)/pybabel -q extract --no-location --sort-output --omit-header \
-	    -k say -k mark -k locale_str -k ModelError -k DatabaseError -k UnavailableError \
-	    -k WrongSettingsError -o $(POT) bot cogs
-	$(BIN)/pybabel -q update --omit-header --no-fuzzy-matching -D banter -i $(POT) -d locales
-	$(BIN)/pybabel compile -D banter -d locales
+	$(BIN)/python -m locales.update
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

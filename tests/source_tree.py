@@ -7,7 +7,10 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("bot", "cogs", "migrations", "training", "evaluation", "benchmarks", "tests")
+PACKAGES = (
+    *("bot", "cogs", "migrations", "locales"),
+    *("training", "evaluation", "benchmarks", "tests"),
+)
 SHIPPED = ("bot", "cogs")
 
 

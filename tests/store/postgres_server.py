@@ -4,7 +4,6 @@ import asyncio
 import os
 import pwd
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,8 @@ import asyncpg
 
 USER = "banter"
 START_SECONDS = 20.0
+# The server runs until our end of the pipe closes: also when the tests are killed.
+UNTIL_CLOSED = '"$@" & read _; kill -INT $!; wait'
 
 
 def find_binary(name: str) -> str | None:
@@ -40,21 +41,17 @@ def running_server(initdb: str, postgres: str) -> Iterator[str]:
         check=True,
         capture_output=True,
     )
-    log = (folder / "log").open("wb")
-    server = subprocess.Popen(
-        [postgres, "-D", cluster, "-k", folder, "-c", "listen_addresses=", "-F"],
-        user=owner,
-        cwd=folder,
-        stdout=log,
-        stderr=log,
-    )
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            ["/bin/sh", "-c", UNTIL_CLOSED, "sh", postgres, "-D", cluster, "-k", folder,
+             "-c", "listen_addresses=", "-F"],
+            user=owner, cwd=folder, stdin=subprocess.PIPE, stdout=log, stderr=log,
+        )  # fmt: skip
     try:
-        _wait_for(server, folder)
+        _wait_for(folder)
         yield f"postgresql+asyncpg://{USER}@/postgres?host={folder}"
     finally:
-        server.send_signal(signal.SIGINT)  # "fast": does not wait for clients
-        server.wait()
-        log.close()
+        server.communicate()
         shutil.rmtree(folder)
 
 
@@ -68,14 +65,11 @@ def _unprivileged_owner(folder: Path) -> int | None:
     return owner
 
 
-def _wait_for(server: subprocess.Popen[bytes], folder: Path) -> None:
+def _wait_for(folder: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
+    while not asyncio.run(_answers(folder)):
+        if time.monotonic() > deadline:
             raise RuntimeError((folder / "log").read_text())
-        if asyncio.run(_answers(folder)):
-            return
-    raise RuntimeError("PostgreSQL does not answer")
 
 
 async def _answers(folder: Path) -> bool:

@@ -45,10 +45,12 @@ async def test_a_new_database_has_the_schema_of_the_code(database: Database) -> 
         assert await connection.run_sync(differences) == []
 
 
-async def test_a_difference_would_be_seen(database: Database) -> None:
+async def test_a_difference_would_be_seen(url: str, tmp_path: Path) -> None:
+    database = await opened(url, tmp_path)
     async with database.writing() as connection:
         await connection.execute(text("DROP INDEX ix_turn_parent_id"))
         assert len(await connection.run_sync(differences)) == 1
+    await database.close()
 
 
 async def test_an_older_database_is_upgraded_with_its_rows(older_url: str, tmp_path: Path) -> None:

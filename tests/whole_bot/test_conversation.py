@@ -28,6 +28,7 @@ async def test_the_bot_answers_in_a_channel_a_thread_a_voice_channel_and_a_dm(ho
 
 
 async def test_the_next_prompt_holds_the_earlier_turns_also_after_a_restart(home: Home) -> None:
+    home.env["MAX_NEW_TOKENS"] = "8"
     async with await home.start() as bot:
         await home.talk("my cat is called Mimi")
         await home.talk("what is my cat called?")

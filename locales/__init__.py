@@ -1,0 +1,1 @@
+"""Catalogues of sentences: `python -m locales.update` renews them."""

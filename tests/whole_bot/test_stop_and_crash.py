@@ -1,0 +1,160 @@
+"""SIGTERM and kill -9 at random moments: nobody waits for ever, and nobody is answered twice.
+
+Five moments each in `make test`; a hundred each in `make soak`, which prints what it saw.
+"""
+
+import asyncio
+import random
+import signal
+from collections import Counter
+
+import pytest
+
+from tests.discord_server.bot_process import BotProcess
+from tests.discord_server.faults import Hold, When
+from tests.discord_server.state import Message
+from tests.whole_bot.home import Home
+
+FEW, MANY = 5, 100
+STOP_SECONDS = 10.0
+# Long enough to be hit while it is drawn; the window of the tiny model bounds it.
+SLOW = {"MAX_NEW_TOKENS": "96", "NUM_CANDIDATES": "4"}
+LONGEST_SECONDS = 1.5  # from the message until the latest moment
+
+
+async def strike_at(home: Home, moment: random.Random) -> int:
+    """Say something and return at a random moment of its way through the bot."""
+    sends = f"/channels/{home.general.id}/messages"
+    kind = moment.choice(["time", "time", "time", "typing", "before the send", "after the send"])
+    if kind == "before the send":
+        hold = home.server.faults.add("POST", sends, Hold(When.BEFORE))
+    elif kind == "after the send":
+        hold = home.server.faults.add("POST", sends, Hold(When.AFTER))
+    else:
+        hold = None
+    message_id = home.say(f"hello number {moment.randrange(1000)}")
+    if kind == "typing":
+        typing = f"/channels/{home.general.id}/typing"
+        before = len(home.server.requests_to("POST", typing))
+        await home.server.wait_for(
+            lambda: len(home.server.requests_to("POST", typing)) > before, timeout=30
+        )
+    elif hold is not None:
+        await home.server.wait_for(lambda: hold.hits > 0, timeout=30)
+    else:
+        await asyncio.sleep(moment.uniform(0, LONGEST_SECONDS))
+    return message_id
+
+
+def answers_to(home: Home, message_id: int) -> list[Message]:
+    return [
+        reply
+        for reply in home.server.replies(home.general)
+        if reply.reference is not None and reply.reference.message_id == message_id
+    ]
+
+
+async def check_one_reply_each(home: Home, asked: list[int]) -> None:
+    """Everything that was asked has one reply; a later question shows that no second one comes."""
+    for message_id in asked:
+        await home.reply_to(message_id)
+    last = home.say("the end")
+    await home.reply_to(last)
+    counts = {message_id: len(answers_to(home, message_id)) for message_id in [*asked, last]}
+    assert set(counts.values()) == {1}, counts
+    unfinished = home.rows("SELECT message_id, state FROM inbox WHERE state != 'done'")
+    assert all(message_id == last for message_id, _ in unfinished), unfinished
+
+
+async def crash_again_and_again(home: Home, times: int, seed: int) -> Counter[str]:
+    """Kill the bot `times` times while it answers; every message has one reply at the end."""
+    moment = random.Random(seed)
+    asked: list[int] = []
+    seen: Counter[str] = Counter()
+    bot = await home.start(SLOW)
+    try:
+        for _ in range(times):
+            asked.append(await strike_at(home, moment))
+            was_sent = bool(answers_to(home, asked[-1]))
+            await bot.kill()
+            home.server.faults.clear()
+            seen["killed after the send" if was_sent else "killed before the send"] += 1
+            bot = await home.start(SLOW)
+            await home.reply_to(asked[-1])
+        await check_one_reply_each(home, asked)
+    finally:
+        await bot.kill()
+    return seen
+
+
+async def stop_again_and_again(home: Home, times: int, seed: int) -> list[float]:
+    """Send SIGTERM `times` times while it answers; returns how long each stop took."""
+    moment = random.Random(seed)
+    asked: list[int] = []
+    seconds: list[float] = []
+    bot: BotProcess | None = None
+    try:
+        for _ in range(times):
+            bot = await home.start(SLOW)
+            asked.append(await strike_at(home, moment))
+            # What is held would keep the bot from finishing: the network comes back.
+            home.server.faults.clear()
+            ended = await bot.send(moment.choice([signal.SIGTERM, signal.SIGINT]))
+            assert ended.exit_code == 0, bot.stderr[-3000:]
+            assert ended.seconds < STOP_SECONDS
+            seconds.append(ended.seconds)
+        bot = await home.start(SLOW)
+        await check_one_reply_each(home, asked)
+    finally:
+        if bot is not None:
+            await bot.kill()
+    assert "Traceback" not in bot.stderr
+    return seconds
+
+
+async def test_kill_9_at_random_moments_leaves_exactly_one_reply_each(home: Home) -> None:
+    assert (await crash_again_and_again(home, FEW, seed=1)).total() == FEW
+
+
+async def test_a_stop_at_random_moments_ends_well_and_loses_nothing(home: Home) -> None:
+    assert len(await stop_again_and_again(home, FEW, seed=2)) == FEW
+
+
+async def test_a_stop_while_it_starts_ends_well(home: Home) -> None:
+    bot = await home.launch()
+    async with bot:
+        await home.server.wait_for(lambda: home.server.requests, timeout=60)
+        assert (await bot.terminate()).exit_code == 0
+    assert "Traceback" not in bot.stderr
+
+
+async def test_a_lost_connection_is_resumed_and_nothing_is_answered_twice(home: Home) -> None:
+    async with await home.start():
+        first = home.say("before")
+        await home.reply_to(first)
+        home.server.gateway.drop()
+        second = home.say("while it was away")
+        await home.reply_to(second)
+        home.server.gateway.invalidate()
+        await home.server.wait_ready(2, timeout=30)
+        home.server.redeliver(first)
+        third = home.say("after")
+        await home.reply_to(third)
+    assert [len(answers_to(home, one)) for one in (first, second, third)] == [1, 1, 1]
+
+
+@pytest.mark.soak
+async def test_soak_kill_9_a_hundred_times(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    seen = await crash_again_and_again(home, MANY, seed=3)
+    with capsys.disabled():
+        print(f"\nkill -9: {MANY} times, {dict(seen)}: one reply to each message")
+
+
+@pytest.mark.soak
+async def test_soak_sigterm_a_hundred_times(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    seconds = sorted(await stop_again_and_again(home, MANY, seed=4))
+    with capsys.disabled():
+        print(
+            f"\nSIGTERM or Ctrl-C: {MANY} times, exit 0 each, median {seconds[MANY // 2]:.1f} s, "
+            f"longest {seconds[-1]:.1f} s: one reply to each message"
+        )

@@ -37,7 +37,7 @@ bench: $(VENV)/dev.stamp
 	done
 
 locales: $(VENV)/dev.stamp
-	$(BIN)/python -m locales.update
+	$(BIN)/python -m locales.collect
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -56,7 +56,9 @@ def build_parser(locale: str) -> argparse.ArgumentParser:
     )
     fetch.set_defaults(command="fetch")
     fetch.add_argument(
-        "model", metavar="MODEL", help=say("for example microsoft/DialoGPT-medium", locale)
+        "model",
+        metavar=say("MODEL", locale),
+        help=say("for example microsoft/DialoGPT-medium", locale),
     )
     fetch.add_argument("--revision", help=say("a commit, a tag or a branch of it", locale))
     database = commands.add_parser("db", help=say("look after the database", locale))
@@ -65,7 +67,10 @@ def build_parser(locale: str) -> argparse.ArgumentParser:
     actions.add_parser("upgrade", help=say("bring it to the schema of this version", locale))
     backup = actions.add_parser("backup", help=say("copy it while it is in use", locale))
     backup.add_argument(
-        "file", nargs="?", metavar="FILE", help=say("the copy; without it, beside it", locale)
+        "file",
+        nargs="?",
+        metavar=say("FILE", locale),
+        help=say("the copy; without it, beside it", locale),
     )
     actions.add_parser("check", help=say("see whether it is sound", locale))
     return parser
@@ -173,13 +178,13 @@ async def _check(url: str, options: argparse.Namespace) -> int:
 _ACTIONS = {"upgrade": _upgrade, "backup": _backup, "check": _check}
 
 
-def _version(_options: argparse.Namespace) -> int:
+def _version(options: argparse.Namespace) -> int:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
         number = version("banter")
     except PackageNotFoundError:  # started from a folder that was never installed
-        number = "(not installed)"
+        number = say("(not installed)", options.locale)
     print(f"banter {number}")
     return 0
 

@@ -144,37 +144,23 @@ def compose(
     history = SqlHistory(database, origin=origin)
     inbox = SqlInbox(database)
     sampling = SqlSampling(database)
-    admission = Admission(
-        AdmissionLimits(
-            max_queue=settings.max_queue,
-            max_pending=settings.max_pending_per_user,
-            cooldown_seconds=settings.cooldown_seconds,
-        )
-    )
+    admission = Admission(_admission_limits(settings))
     speaker = Speaker(
         engine=engine,
         tokenizer=tokenizer,
         limits=ContextLimits(settings.context_tokens, settings.context_turns),
         deadline_seconds=settings.reply_seconds,
     )
-    conversation = Conversation(
-        speaker=speaker,
-        history=history,
-        sampling=sampling,
-        defaults=settings.sampling,
-        num_turns=settings.context_turns,
-        idle=timedelta(minutes=settings.idle_minutes) if settings.idle_minutes else None,
-    )
-    delivery = Delivery(
-        conversation=conversation,
-        inbox=inbox,
-        history=history,
-        admission=admission,
-        outbox=Outbox(inbox),
-    )
+    conversation = _conversation(settings, speaker, history, sampling)
     return Services(
         conversation=conversation,
-        delivery=delivery,
+        delivery=Delivery(
+            conversation=conversation,
+            inbox=inbox,
+            history=history,
+            admission=admission,
+            outbox=Outbox(inbox),
+        ),
         admission=admission,
         history=history,
         sampling=sampling,
@@ -182,6 +168,27 @@ def compose(
         privacy=SqlPrivacy(database),
         engine=engine,
         settings=settings,
+    )
+
+
+def _conversation(
+    settings: Settings, speaker: Speaker, history: SqlHistory, sampling: SqlSampling
+) -> Conversation:
+    return Conversation(
+        speaker=speaker,
+        history=history,
+        sampling=sampling,
+        defaults=settings.sampling,
+        num_turns=settings.context_turns,
+        idle=timedelta(minutes=settings.idle_minutes) if settings.idle_minutes else None,
+    )
+
+
+def _admission_limits(settings: Settings) -> AdmissionLimits:
+    return AdmissionLimits(
+        max_queue=settings.max_queue,
+        max_pending=settings.max_pending_per_user,
+        cooldown_seconds=settings.cooldown_seconds,
     )
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import discord
@@ -105,6 +106,11 @@ class ChatBot(commands.Bot):
         for name in self._extension_names:
             await self.load_extension(name)
         await self._sync_commands()
+
+    def dispatch(self, event_name: str, /, *args: Any, **kwargs: Any) -> None:
+        """Pass an event on; discord.py's timer for `ready` fires into a closed client."""
+        if not self.is_closed():
+            super().dispatch(event_name, *args, **kwargs)
 
     async def on_message(self, message: discord.Message) -> None:
         """Do nothing: there are no commands by prefix, and the chat cog listens for itself."""

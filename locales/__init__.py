@@ -1,1 +1,1 @@
-"""Catalogues of sentences: `python -m locales.update` renews them."""
+"""Catalogues of sentences, one folder a language; `python -m locales.collect` renews them."""

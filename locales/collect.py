@@ -30,7 +30,7 @@ class PlainCatalog(Catalog):
     """A catalogue whose header holds what gettext needs and nothing that changes by itself."""
 
     # Babel's own header holds the time and Babel's version
-    mime_headers = property(  # type: ignore[assignment]  # Babel types it with a setter
+    mime_headers = property(
         lambda self: [
             ("Language", str(self.locale)),
             ("MIME-Version", "1.0"),
@@ -61,7 +61,7 @@ def read_translations(po: Path) -> dict[str, str]:
     if not po.exists():
         return {}
     with po.open("rb") as file:
-        catalog = read_po(file)
+        catalog = read_po(file, abort_invalid=True)
     return {str(m.id): "" if m.fuzzy else str(m.string) for m in catalog if m.id}
 
 

@@ -11,10 +11,9 @@ import pytest
 from bot.dialogue.sampling import Layer, Place
 from bot.dialogue.turn import Role, Scope, Utterance
 from bot.engine.request import Cancellation, GenerationRequest
-from bot.errors import EngineMemoryError, NoFitReplyError, ScopeMovedError, WithdrawnError
+from bot.errors import ScopeMovedError, WithdrawnError
 from bot.store.database import Database
 from tests.dialogue.byte_tokenizer import ByteTokenizer
-from tests.fakes import ScriptedEngine
 from tests.rooms import CHANNEL, NOW, Rooms, said
 
 
@@ -196,69 +195,6 @@ async def test_a_head_that_moved_within_its_epoch_is_answered_anew(database: Dat
     rooms.engine.script = script
     assert await talk(rooms, said("second", 2)) == "fine by me"
     assert prompt_of(rooms.engine.asked[-1]) == ["second"]
-
-
-async def test_an_unfit_reply_is_drawn_again_warmer_and_kept_as_a_candidate(
-    database: Database,
-) -> None:
-    engine = ScriptedEngine()
-    engine.script = lambda _: [["", "All is well over here."][len(engine.asked) > 1]]
-    rooms = Rooms(database, engine=engine)
-    assert await talk(rooms, said("how are you", 1)) == "All is well over here."
-    cool, warm = (request.params for request in engine.asked)
-    assert warm.temperature > cool.temperature
-    with sqlite3.connect(str(database.address.path)) as connection:
-        rows = connection.execute("SELECT rank, scores FROM candidate").fetchall()
-    connection.close()
-    assert rows == [(1, '{"fault": "empty", "mean_logprob": -1.0}')]
-
-
-async def test_the_last_try_has_a_shorter_context_and_then_nothing_is_remembered(
-    database: Database,
-) -> None:
-    rooms = Rooms(database)
-    for number in range(3):
-        await talk(rooms, said(f"line {number}", number + 1))
-    before = await rooms.history.head(CHANNEL)
-    rooms.engine.script = lambda _: [""]
-    with pytest.raises(NoFitReplyError):
-        await talk(rooms, said("and now?", 9))
-    tries = [prompt_of(request) for request in rooms.engine.asked[-3:]]
-    assert len(tries[0]) == len(tries[1]) > len(tries[2])
-    assert await rooms.history.head(CHANNEL) == before
-
-
-async def test_an_echo_of_the_member_is_refused(database: Database) -> None:
-    engine = ScriptedEngine()
-    sentence = "I went to the market this morning"
-    engine.script = lambda _: [[sentence, "What did you buy there?"][len(engine.asked) > 1]]
-    rooms = Rooms(database, engine=engine)
-    assert await talk(rooms, said(sentence, 1)) == "What did you buy there?"
-
-
-async def test_the_best_of_several_candidates_is_chosen_and_the_rest_kept(
-    database: Database,
-) -> None:
-    rooms = Rooms(database)
-    rooms.engine.script = lambda _: ["", "This one is fit.", "So is this one, too."]
-    assert await talk(rooms, said("hello", 1)) == "This one is fit."
-
-
-async def test_a_full_device_memory_is_met_with_a_smaller_context_once(database: Database) -> None:
-    class FullOnce(ScriptedEngine):
-        async def generate(self, request: GenerationRequest):  # type: ignore[no-untyped-def]  # as its parent
-            if not self.asked:
-                self.asked.append(request)
-                raise EngineMemoryError
-            return await super().generate(request)
-
-    rooms = Rooms(database, num_tokens=64)
-    for number in range(3):
-        await talk(rooms, said(f"line {number}", number + 1))
-    again = Rooms(database, engine=FullOnce(), num_tokens=64)
-    await talk(again, said("and now?", 9))
-    large, small = (len(request.prompt_ids) for request in again.engine.asked)
-    assert small < large
 
 
 async def test_a_withdrawn_utterance_is_not_remembered(database: Database) -> None:

@@ -2,18 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
 
 import pytest
 
-from bot.dialogue.turn import Scope, Utterance
-from bot.engine.request import Cancellation, Completion, GenerationRequest
+from bot.dialogue.turn import Scope
+from bot.engine.request import Completion, GenerationRequest
 from bot.errors import EngineBrokenError, TooManyPendingError
 from bot.outbox import PAUSES_SECONDS
 from bot.ports import MessageGoneError, SendRefusedError, SendTroubleError
 from bot.store.database import Database
 from tests.fakes import ScriptedEngine
-from tests.rooms import CHANNEL, NOW, Rooms, said
+from tests.rooms import CHANNEL, Rooms, said
 
 
 class BrokenEngine(ScriptedEngine):
@@ -142,89 +141,6 @@ async def test_a_long_reply_goes_out_in_parts_that_each_have_a_nonce(database: D
     assert turn.text == long_text
 
 
-async def interrupted(rooms: Rooms, utterance: Utterance) -> None:
-    """Leave a reply stored and none of it sent, as a crash does."""
-    await rooms.inbox.record(utterance)
-    await rooms.conversation.respond(utterance, Cancellation())
-
-
-async def test_a_crash_before_the_send_is_made_good_with_the_same_nonce(
-    database: Database,
-) -> None:
-    rooms = Rooms(database)
-    await interrupted(rooms, said("hello", 1))
-    later = rooms.restart()
-    await later.delivery.start(later.courier)
-    assert [part.nonce for part in later.courier.sent] == ["r1-0"]
-    assert later.engine.asked == []
-
-
-async def test_an_old_reply_is_not_sent_when_the_channel_has_it(database: Database) -> None:
-    rooms = Rooms(database)
-    await interrupted(rooms, said("hello", 1))
-    rooms.clock.now = NOW + timedelta(minutes=10)
-    later = rooms.restart()
-    later.courier.in_channel = {1: [4242]}
-    await later.delivery.start(later.courier)
-    assert later.courier.tries == []
-    turn = await later.history.turn_of_message(4242)
-    assert turn is not None
-    assert await later.inbox.unfinished() == []
-
-
-async def test_an_old_reply_is_sent_when_the_channel_does_not_have_it(database: Database) -> None:
-    rooms = Rooms(database)
-    await interrupted(rooms, said("hello", 1))
-    rooms.clock.now = NOW + timedelta(minutes=10)
-    later = rooms.restart()
-    await later.delivery.start(later.courier)
-    assert answered(later) == [1]
-
-
-async def test_only_the_missing_parts_go_out_after_a_crash(database: Database) -> None:
-    rooms = Rooms(database)
-    rooms.engine.script = lambda _: [" ".join(["word"] + [f"w{n}" for n in range(700)])]
-    await interrupted(rooms, said("hello", 1))
-    await rooms.inbox.record_part(1, 0, 4242)
-    later = rooms.restart()
-    await later.delivery.start(later.courier)
-    assert [part.number for part in later.courier.sent] == [1]
-
-
-async def test_a_young_unanswered_message_is_answered_after_a_restart(database: Database) -> None:
-    rooms = Rooms(database)
-    await rooms.inbox.record(said("hello", 1))
-    rooms.clock.now = NOW + timedelta(seconds=90)
-    later = rooms.restart()
-    await later.delivery.start(later.courier)
-    await later.courier.wait_for(1)
-    await settled(later)
-    assert answered(later) == [1]
-
-
-async def test_an_old_unanswered_message_is_closed_after_a_restart(database: Database) -> None:
-    rooms = Rooms(database)
-    await rooms.inbox.record(said("hello", 1))
-    rooms.clock.now = NOW + timedelta(minutes=3)
-    later = rooms.restart()
-    await later.delivery.start(later.courier)
-    await settled(later)
-    assert later.courier.tries == []
-    assert await later.inbox.unfinished() == []
-
-
-async def test_a_message_that_ends_the_bot_each_time_is_given_up(database: Database) -> None:
-    rooms = Rooms(database)
-    await rooms.inbox.record(said("poison", 1))
-    for _ in range(3):
-        assert len(await rooms.inbox.unfinished()) == 1
-    later = rooms.restart()
-    await later.delivery.start(later.courier)
-    await settled(later)
-    assert later.engine.asked == []
-    assert await later.inbox.unfinished() == []
-
-
 async def test_a_stop_finishes_what_runs_and_hands_back_the_rest(database: Database) -> None:
     rooms = Rooms(database)
     rooms.engine.gate.clear()
@@ -254,63 +170,6 @@ async def test_a_stop_hands_back_what_does_not_finish_in_time(database: Database
     await rooms.delivery.stop(within_seconds=0)
     assert rooms.courier.sent == []
     assert [entry.said.message_id for entry in await rooms.inbox.unfinished()] == [1]
-
-
-async def test_a_deleted_question_gets_no_reply_and_leaves_no_words(database: Database) -> None:
-    rooms = Rooms(database)
-    rooms.engine.gate.clear()
-    await rooms.delivery.start(rooms.courier)
-    rooms.delivery.accept(said("hello", 1))
-    await rooms.engine.wait_until_asked(1)
-    await rooms.delivery.withdraw([1])
-    rooms.engine.gate.set()
-    await settled(rooms)
-    assert rooms.courier.tries == []
-    assert rooms.courier.sentences == []
-    assert (await rooms.history.head(CHANNEL)).turn_id is None
-
-
-async def test_an_edit_while_the_bot_thinks_is_what_is_remembered(database: Database) -> None:
-    rooms = Rooms(database)
-    rooms.engine.gate.clear()
-    await rooms.delivery.start(rooms.courier)
-    rooms.delivery.accept(said("I live in Soeul", 1))
-    await rooms.engine.wait_until_asked(1)
-    await rooms.delivery.revise(1, "I live in Seoul")
-    rooms.engine.gate.set()
-    await rooms.courier.wait_for(1)
-    await settled(rooms)
-    turn = await rooms.history.turn_of_message(1)
-    assert turn is not None
-    assert turn.text == "I live in Seoul"
-
-
-async def test_an_edit_to_nothing_withdraws(database: Database) -> None:
-    rooms = Rooms(database)
-    await rooms.delivery.start(rooms.courier)
-    rooms.delivery.accept(said("I live in Seoul", 1))
-    await rooms.courier.wait_for(1)
-    await rooms.delivery.revise(1, "")
-    head = await rooms.history.head(CHANNEL)
-    assert head.turn_id is not None
-    assert await rooms.history.path(head.turn_id, 10) == []
-
-
-async def test_what_waits_for_a_member_is_dropped_before_their_data_is_erased(
-    database: Database,
-) -> None:
-    rooms = Rooms(database)
-    rooms.engine.gate.clear()
-    await rooms.delivery.start(rooms.courier)
-    rooms.delivery.accept(said("mine", 1, author_id=7))
-    rooms.delivery.accept(said("also mine", 2, author_id=7))
-    rooms.delivery.accept(said("theirs", 3, author_id=8))
-    await rooms.engine.wait_until_asked(1)
-    await rooms.delivery.forget_member(7)
-    rooms.engine.gate.set()
-    await rooms.courier.wait_for(1)
-    await settled(rooms)
-    assert answered(rooms) == [3]
 
 
 async def test_no_fit_reply_is_one_sentence_that_is_not_remembered(database: Database) -> None:

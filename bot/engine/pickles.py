@@ -73,9 +73,17 @@ def _zipped_pickle(path: Path, archive: zipfile.ZipFile) -> bytes:
     # torch stores its entries as they are; a compressed one could be a bomb
     plain = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
     if not plain or len(set(names)) != len(names) or len(pickled) != 1:
-        raise _refused(path, "a compressed or double entry")
+        raise ModelError(
+            "The file {file} is refused: it has a compressed or double entry, which weights never "
+            "need. Somebody may have put a virus in it: please choose another MODEL.",
+            file=path.name,
+        )
     if pickled[0].file_size > _MAX_PICKLE:
-        raise _refused(path, "a pickle of more than 64 MB")
+        raise ModelError(
+            "The file {file} is refused: its pickle is larger than 64 MB, which weights never "
+            "need. Somebody may have put a virus in it: please choose another MODEL.",
+            file=path.name,
+        )
     return archive.read(pickled[0])
 
 

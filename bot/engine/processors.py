@@ -19,7 +19,8 @@ from bot.errors import NumericError
 class ReplyRules(LogitsProcessor):
     """Repetition penalty, n-gram ban and minimum length, over the generated tokens only.
 
-    The tokens that end a reply are neither penalised nor banned, except before `min_new_tokens`.
+    The tokens that end a reply are neither penalised nor banned, except before `min_new_tokens`:
+    a reply that is still running holds none of them.
     """
 
     def __init__(
@@ -34,7 +35,6 @@ class ReplyRules(LogitsProcessor):
         reply = input_ids[:, self._num_prompt_tokens :]
         ruled = penalise(scores, reply, self._params.repetition_penalty)
         ruled = ban_ngrams(ruled, reply, self._params.no_repeat_ngram_size)
-        ruled[:, self._end_ids] = scores[:, self._end_ids]
         if reply.shape[1] < self._params.min_new_tokens:
             ruled[:, self._end_ids] = -torch.inf
         return ruled

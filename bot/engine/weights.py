@@ -102,13 +102,20 @@ def rename(source: Mapping[str, Tensor], skeleton: Skeleton) -> dict[str, Tensor
         tensor = left.pop(name, None)
         if tensor is None:
             tensor = left.pop(name.removeprefix(skeleton.prefix), None)
-        if tensor is None or tensor.shape != shape:
+        if tensor is None:
+            raise ModelError(
+                "The weights do not fit their config.json: {name} should be {wanted}, there is "
+                "none.",
+                name=name,
+                wanted=tuple(shape),
+            )
+        if tensor.shape != shape:
             raise ModelError(
                 "The weights do not fit their config.json: {name} should be {wanted}, there is "
                 "{found}.",
                 name=name,
                 wanted=tuple(shape),
-                found="none" if tensor is None else tuple(tensor.shape),
+                found=tuple(tensor.shape),
             )
         weights[name] = tensor
     for name in left:

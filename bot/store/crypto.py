@@ -31,10 +31,11 @@ class Cipher:
 
     def seal(self, text: str) -> bytes:
         """The bytes to store for `text`."""
-        if not text or self._aead is None:
-            return text.encode()
+        clear = text.encode(errors="replace")  # a lone surrogate has no UTF-8
+        if not clear or self._aead is None:
+            return clear
         nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._aead.encrypt(nonce, text.encode(), None)
+        return nonce + self._aead.encrypt(nonce, clear, None)
 
     def open(self, sealed: bytes) -> str:
         """The text of stored bytes; one damaged row reads as gone, and the log says so."""

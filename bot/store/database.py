@@ -18,6 +18,8 @@ from bot.store.keys import unlock
 from bot.store.migration import migrate
 
 BUSY_SECONDS = 2.0
+_SCRUB_SECONDS = 60.0
+_CLOSE_SECONDS = 5.0
 _CHECKPOINT_TRIES = 3
 _BLOCK_BYTES = 1 << 20
 
@@ -29,7 +31,7 @@ class Database:
 
     No unit of work may stay open while a reply is generated or sent. Each one raises
     StoreUnavailableError when the database is locked, full, read-only or away; a lock is
-    waited for `busy_seconds`, and so is our own turn to write.
+    waited for `busy_seconds`, and so is our own turn to write (longer while we clean up).
     """
 
     def __init__(
@@ -42,7 +44,10 @@ class Database:
         # SQLite lets one connection write at a time and makes the others poll: ours queue here
         # instead. PostgreSQL sorts that out by itself, up to the size of the pool.
         self._writers = asyncio.Semaphore(1 if address.path else 5)
+        self._scrubbing = False
         self._troubles: set[str] = set()
+        self._num_open = 0
+        self._all_done = asyncio.Event()
         self._closed = False
 
     @asynccontextmanager
@@ -83,25 +88,39 @@ class Database:
         if self.address.backup_path is None:
             return
         await asyncio.to_thread(shred, self.address.backup_path)
-        with self._watched("emptied of old texts"):
-            async with (
-                self._turn_to_write(),
-                self._engine.execution_options(**OUTSIDE).connect() as connection,
-            ):
-                await connection.execute(text("VACUUM"))
+        self._scrubbing = True
+        try:
+            await self._vacuum()
+        finally:
+            self._scrubbing = False
         for _ in range(_CHECKPOINT_TRIES):  # each one waits `busy_seconds` for readers
             if await self.checkpoint():
                 return
         raise StoreUnavailableError
 
     async def close(self) -> None:
-        """Close every connection and end its thread; may be called twice."""
+        """Let the open units end, close every connection and its thread; may be called twice."""
         self._closed = True
+        if self._num_open:  # a connection that is lent would outlive the engine
+            try:
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await self._all_done.wait()
+            except TimeoutError:
+                logger.warning("The database is closed although somebody still uses it")
         await self._engine.dispose()
+
+    async def _vacuum(self) -> None:
+        with self._watched("emptied of old texts"):
+            async with (
+                self._turn_to_write(),
+                self._engine.execution_options(**OUTSIDE).connect() as connection,
+            ):
+                await connection.execute(text("VACUUM"))
 
     @asynccontextmanager
     async def _turn_to_write(self) -> AsyncIterator[None]:
-        async with asyncio.timeout(self._busy_seconds):
+        patience = _SCRUB_SECONDS if self._scrubbing else self._busy_seconds
+        async with asyncio.timeout(patience):
             await self._writers.acquire()
         try:
             yield
@@ -110,9 +129,10 @@ class Database:
 
     @contextmanager
     def _watched(self, verb: str) -> Iterator[None]:
-        """Translate outages, and log the first one and the end of it."""
+        """Count a unit, translate its outages, and log the first one and the end of them."""
         if self._closed:  # a disposed engine would quietly open new connections
             raise StoreUnavailableError
+        self._num_open += 1
         try:
             with outages_translated():
                 yield
@@ -122,6 +142,10 @@ class Database:
                 logger.error("The database cannot be %s: %s", verb, reason)  # noqa: TRY400 (a traceback says nothing more)
             self._troubles.add(verb)
             raise
+        finally:
+            self._num_open -= 1
+            if self._closed and not self._num_open:
+                self._all_done.set()
         if verb in self._troubles:
             self._troubles.remove(verb)
             logger.info("The database can be %s again", verb)

@@ -76,11 +76,16 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(params=["sqlite_url", "shared_postgres_url"], ids=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+def any_url(request: pytest.FixtureRequest) -> str:
+    """Not asked for by `database` itself: no event loop may run while a server is started."""
+    address: str = request.getfixturevalue(request.param)
+    return address
+
+
+@pytest.fixture
+async def database(any_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     """An open database that holds nothing."""
-    opened = await open_database(
-        request.getfixturevalue(request.param), history_key="off", key_path=tmp_path / "key"
-    )
+    opened = await open_database(any_url, history_key="off", key_path=tmp_path / "key")
     if opened.address.path is None:
         await empty(opened)
     yield opened
@@ -102,6 +107,11 @@ async def sqlite_database(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Data
     )
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def sqlite_history(sqlite_database: Database) -> SqlHistory:
+    return SqlHistory(sqlite_database, origin="discord")
 
 
 @pytest.fixture

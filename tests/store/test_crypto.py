@@ -31,6 +31,11 @@ def test_without_a_key_the_bytes_are_the_text() -> None:
     assert Cipher(None).seal("grüß") == "grüß".encode()
 
 
+def test_half_an_emoji_does_not_stop_the_storing() -> None:
+    for cipher in (Cipher(KEY), Cipher(None)):
+        assert cipher.open(cipher.seal("a\ud83d b\x00")) == "a? b\x00"
+
+
 @pytest.mark.parametrize("place", [0, 11, 12, -1])
 def test_a_damaged_text_reads_as_gone(place: int, caplog: pytest.LogCaptureFixture) -> None:
     sealed = bytearray(Cipher(KEY).seal("a secret word"))

@@ -1,0 +1,132 @@
+"""A database that is locked, full, read-only or away fails soon and works again afterwards."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from bot.errors import DatabaseError, StoreUnavailableError
+from bot.store import tables
+from bot.store.database import Database, open_database
+from bot.store.history import SqlHistory
+from bot.store.upkeep import check
+from tests.store.talk import CHANNEL, count, draft, said, talk, texts
+
+
+@contextmanager
+def locked_by_another(database: Database) -> Iterator[None]:
+    other = sqlite3.connect(database.address.path or "", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        other.close()
+
+
+async def set_pragma(database: Database, pragma: str) -> None:
+    """On the one connection that the pool holds while only one is used at a time."""
+    async with database.reading() as connection:
+        await connection.execute(text(f"PRAGMA {pragma}"))
+
+
+async def test_a_locked_database_fails_soon_and_works_again(
+    sqlite_database: Database, sqlite_history: SqlHistory, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await talk(sqlite_history, said(1, "before"))
+    with locked_by_another(sqlite_database):
+        started = time.monotonic()
+        for _ in range(3):
+            with pytest.raises(StoreUnavailableError):
+                await sqlite_history.reset(CHANNEL)
+        assert time.monotonic() - started < 3
+        head = await sqlite_history.head(CHANNEL)
+        assert texts(await sqlite_history.path(head.turn_id or 0, 9)) == ["before", "hi"]
+    await talk(sqlite_history, said(2, "after"))
+    assert caplog.text.count("cannot be written: database is locked") == 1
+    assert caplog.text.count("can be written again") == 1
+
+
+async def test_many_who_wait_for_a_locked_database_wait_at_the_same_time(
+    sqlite_database: Database, sqlite_history: SqlHistory
+) -> None:
+    with locked_by_another(sqlite_database):
+        started = time.monotonic()
+        results = await asyncio.gather(
+            *(sqlite_history.reset(CHANNEL) for _ in range(30)), return_exceptions=True
+        )
+        assert all(isinstance(result, StoreUnavailableError) for result in results)
+        assert time.monotonic() - started < 2
+    await sqlite_history.reset(CHANNEL)
+
+
+async def test_a_full_disk_loses_nothing_and_works_again(
+    sqlite_database: Database, sqlite_history: SqlHistory
+) -> None:
+    await talk(sqlite_history, said(1, "before"))
+    await set_pragma(sqlite_database, "max_page_count=1")
+    head = await sqlite_history.head(CHANNEL)
+    with pytest.raises(StoreUnavailableError):
+        await sqlite_history.remember(draft(said(2, "x" * 100_000)), head)
+    assert await count(sqlite_database, tables.turn) == 2
+    assert await sqlite_history.head(CHANNEL) == head
+    await set_pragma(sqlite_database, "max_page_count=1000000")
+    await talk(sqlite_history, said(2, "x" * 100_000))
+    assert await check(str(sqlite_database.address.url)) == []
+
+
+async def test_a_read_only_database_is_still_read(
+    sqlite_database: Database, sqlite_history: SqlHistory
+) -> None:
+    exchange = await talk(sqlite_history, said(1))
+    await set_pragma(sqlite_database, "query_only=ON")
+    with pytest.raises(StoreUnavailableError):
+        await sqlite_history.withdraw([1])
+    assert len(await sqlite_history.path(exchange.bot.turn_id, 9)) == 2
+    await set_pragma(sqlite_database, "query_only=OFF")
+    await sqlite_history.withdraw([1])
+    assert await sqlite_history.path(exchange.bot.turn_id, 9) == []
+
+
+async def test_a_server_that_drops_its_connections_is_found_again(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    database = await open_database(postgres_url, history_key="off", key_path=tmp_path / "key")
+    history = SqlHistory(database, origin="discord")
+    await talk(history, said(1))
+
+    async def be_dropped() -> None:
+        async with database.writing() as connection:
+            await connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    with pytest.raises(StoreUnavailableError):
+        await be_dropped()
+    await talk(history, said(2))
+    assert await count(database, tables.turn) == 4
+    await database.close()
+
+
+async def test_a_row_that_another_locks_is_an_outage(postgres_url: str, tmp_path: Path) -> None:
+    database = await open_database(
+        postgres_url, history_key="off", key_path=tmp_path / "key", busy_seconds=0.1
+    )
+    history = SqlHistory(database, origin="discord")
+    await history.reset(CHANNEL)
+    async with database.writing() as other:
+        await other.execute(text("LOCK TABLE conversation IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(StoreUnavailableError):
+            await history.reset(CHANNEL)
+    await history.reset(CHANNEL)
+    await database.close()
+
+
+async def test_a_server_that_is_away_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
+    url = f"postgresql+asyncpg://banter:secret@/banter?host={tmp_path}"
+    with pytest.raises(DatabaseError, match="cannot be used") as refused:
+        await open_database(url, history_key="off", key_path=tmp_path / "key")
+    assert "secret" not in str(refused.value)

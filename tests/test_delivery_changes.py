@@ -1,0 +1,62 @@
+"""Deleted, edited and erased while they wait or are answered; on a real database."""
+
+from bot.store.database import Database
+from tests.rooms import CHANNEL, Rooms, said
+from tests.test_delivery_restart import answered, settled
+
+
+async def test_a_deleted_question_gets_no_reply_and_leaves_no_words(database: Database) -> None:
+    rooms = Rooms(database)
+    rooms.engine.gate.clear()
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("hello", 1))
+    await rooms.engine.wait_until_asked(1)
+    await rooms.delivery.withdraw([1])
+    rooms.engine.gate.set()
+    await settled(rooms)
+    assert rooms.courier.tries == []
+    assert rooms.courier.sentences == []
+    assert (await rooms.history.head(CHANNEL)).turn_id is None
+
+
+async def test_an_edit_while_the_bot_thinks_is_what_is_remembered(database: Database) -> None:
+    rooms = Rooms(database)
+    rooms.engine.gate.clear()
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("I live in Soeul", 1))
+    await rooms.engine.wait_until_asked(1)
+    await rooms.delivery.revise(1, "I live in Seoul")
+    rooms.engine.gate.set()
+    await rooms.courier.wait_for(1)
+    await settled(rooms)
+    turn = await rooms.history.turn_of_message(1)
+    assert turn is not None
+    assert turn.text == "I live in Seoul"
+
+
+async def test_an_edit_to_nothing_withdraws(database: Database) -> None:
+    rooms = Rooms(database)
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("I live in Seoul", 1))
+    await rooms.courier.wait_for(1)
+    await rooms.delivery.revise(1, "")
+    head = await rooms.history.head(CHANNEL)
+    assert head.turn_id is not None
+    assert await rooms.history.path(head.turn_id, 10) == []
+
+
+async def test_what_waits_for_a_member_is_dropped_before_their_data_is_erased(
+    database: Database,
+) -> None:
+    rooms = Rooms(database)
+    rooms.engine.gate.clear()
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("mine", 1, author_id=7))
+    rooms.delivery.accept(said("also mine", 2, author_id=7))
+    rooms.delivery.accept(said("theirs", 3, author_id=8))
+    await rooms.engine.wait_until_asked(1)
+    await rooms.delivery.forget_member(7)
+    rooms.engine.gate.set()
+    await rooms.courier.wait_for(1)
+    await settled(rooms)
+    assert answered(rooms) == [3]

@@ -1,0 +1,75 @@
+"""The ladder of tries towards a fit reply; on a real database."""
+
+import sqlite3
+
+import pytest
+
+from bot.engine.request import Completion, GenerationRequest
+from bot.errors import EngineMemoryError, NoFitReplyError
+from bot.store.database import Database
+from tests.fakes import ScriptedEngine
+from tests.rooms import CHANNEL, Rooms, said
+from tests.test_conversation import prompt_of, talk
+
+
+async def test_an_unfit_reply_is_drawn_again_warmer_and_kept_as_a_candidate(
+    database: Database,
+) -> None:
+    engine = ScriptedEngine()
+    engine.script = lambda _: [["", "All is well over here."][len(engine.asked) > 1]]
+    rooms = Rooms(database, engine=engine)
+    assert await talk(rooms, said("how are you", 1)) == "All is well over here."
+    cool, warm = (request.params for request in engine.asked)
+    assert warm.temperature > cool.temperature
+    with sqlite3.connect(str(database.address.path)) as connection:
+        rows = connection.execute("SELECT rank, scores FROM candidate").fetchall()
+    connection.close()
+    assert rows == [(1, '{"fault": "empty", "mean_logprob": -1.0}')]
+
+
+async def test_the_last_try_has_a_shorter_context_and_then_nothing_is_remembered(
+    database: Database,
+) -> None:
+    rooms = Rooms(database)
+    for number in range(3):
+        await talk(rooms, said(f"line {number}", number + 1))
+    before = await rooms.history.head(CHANNEL)
+    rooms.engine.script = lambda _: [""]
+    with pytest.raises(NoFitReplyError):
+        await talk(rooms, said("and now?", 9))
+    tries = [prompt_of(request) for request in rooms.engine.asked[-3:]]
+    assert len(tries[0]) == len(tries[1]) > len(tries[2])
+    assert await rooms.history.head(CHANNEL) == before
+
+
+async def test_an_echo_of_the_member_is_refused(database: Database) -> None:
+    engine = ScriptedEngine()
+    sentence = "I went to the market this morning"
+    engine.script = lambda _: [[sentence, "What did you buy there?"][len(engine.asked) > 1]]
+    rooms = Rooms(database, engine=engine)
+    assert await talk(rooms, said(sentence, 1)) == "What did you buy there?"
+
+
+async def test_the_best_of_several_candidates_is_chosen_and_the_rest_kept(
+    database: Database,
+) -> None:
+    rooms = Rooms(database)
+    rooms.engine.script = lambda _: ["", "This one is fit.", "So is this one, too."]
+    assert await talk(rooms, said("hello", 1)) == "This one is fit."
+
+
+async def test_a_full_device_memory_is_met_with_a_smaller_context_once(database: Database) -> None:
+    class FullOnce(ScriptedEngine):
+        async def generate(self, request: GenerationRequest) -> list[Completion]:
+            if not self.asked:
+                self.asked.append(request)
+                raise EngineMemoryError
+            return await super().generate(request)
+
+    rooms = Rooms(database, num_tokens=64)
+    for number in range(3):
+        await talk(rooms, said(f"line {number}", number + 1))
+    again = Rooms(database, engine=FullOnce(lambda _: ["Quite another thing."]), num_tokens=64)
+    await talk(again, said("and now?", 9))
+    large, small = (len(request.prompt_ids) for request in again.engine.asked)
+    assert small < large

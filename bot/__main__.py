@@ -8,6 +8,7 @@ sub-command is known, so that `--help` is instant.
 import argparse
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -101,6 +102,8 @@ def _run(_options: argparse.Namespace) -> int:
     if exposed_to_others():
         logger.warning(".env can be read by other users of this computer: run chmod 600 .env")
 
+    # Until the event loop listens to signals itself, a stop is an ordinary end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from bot.app import serve  # after the settings: a mistake in them is told before torch loads
 
     try:

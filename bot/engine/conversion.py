@@ -80,5 +80,6 @@ def _bare_environment(home: str) -> dict[str, str]:
         "HOME": home,
         "HF_HUB_OFFLINE": "1",
         "LANG": "C.UTF-8",
+        "OMP_NUM_THREADS": "1",  # copying is no faster with more, and the bot may need the cores
         "PYTHONPATH": str(_ROOT),
     }

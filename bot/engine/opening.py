@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from bot.engine.checkpoint import inspect_checkpoint
 from bot.engine.request import Engine
 from bot.ports import TokenizerThread
 
@@ -40,6 +41,7 @@ async def open_engine(
     thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
 
     def load() -> Engine:
+        inspect_checkpoint(folder)  # what is wrong with the files is told before the imports
         # heavy: see the module's docstring
         import torch  # noqa: PLC0415
 

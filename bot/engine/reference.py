@@ -241,9 +241,10 @@ class ReferenceEngine:
         return error
 
     def _release_memory(self) -> None:
+        if not self._info.device.startswith("cuda"):
+            return  # freed by itself
         gc.collect()
-        if self._info.device.startswith("cuda"):
-            torch.cuda.empty_cache()
+        torch.cuda.empty_cache()
 
     def _free(self) -> None:
         self._loaded = None

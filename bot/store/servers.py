@@ -60,7 +60,7 @@ class SqlServers:
         """Delete all that is kept of a server that the bot left, with its channels' history.
 
         Rows know their server, so `channel_ids` may be incomplete. (A scope that was reset but
-        never talked in does not; retention takes it.)
+        never talked in does not; retention takes it.) The file is then written anew.
         """
         if guild_id == NOBODY:
             raise ValueError("guild 0 is the bot itself")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bot.texts import say
 from tests.cogs.commands_bot import commands_world, text_of
 
 
@@ -68,7 +69,7 @@ async def test_the_command_is_answered_when_the_locale_cannot_be_saved(tmp_path:
     async with commands_world(tmp_path) as world:
         await world.database.close()
         result = await world.use(world.alice, world.channel, "privacy", locale="ko")
-        assert "**What I keep**" in text_of(result)
+        assert say("**What I keep**", "ko") in text_of(result)
 
 
 @pytest.mark.usefixtures("korean_is_loud")

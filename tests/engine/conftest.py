@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 
 from bot.engine.loader import LoadedModel, load_model
 from bot.engine.reference import ReferenceEngine
@@ -19,6 +20,12 @@ from tests.tiny_models import (
     make_dialogpt_shaped,
     make_tiny_gpt2,
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Two threads on one busy core wait for each other; a tiny model needs one."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +51,8 @@ def loaded(tiny_model: Path) -> LoadedModel:
 
 @pytest.fixture
 async def opened(loaded: LoadedModel, tokenizer: ModelTokenizer) -> AsyncIterator[Opened]:
-    engine = ReferenceEngine(loaded, "tiny", ThreadPoolExecutor(1, thread_name_prefix="engine"))
+    thread = ThreadPoolExecutor(1, "engine", torch.set_num_threads, (1,))
+    engine = ReferenceEngine(loaded, "tiny", thread)
     prompt = (*tokenizer.encode("hello there, how are you?"), tokenizer.end_of_text_id)
     yield Opened(engine, loaded, prompt)
     await engine.close()

@@ -20,7 +20,7 @@ class Opened:
     prompt: tuple[int, ...]
 
 
-LONG = SamplingParams(max_new_tokens=200, min_new_tokens=16, no_repeat_ngram_size=1, seed=1)
+LONG = SamplingParams(max_new_tokens=80, min_new_tokens=16, no_repeat_ngram_size=1, seed=1)
 SHORT = replace(LONG, max_new_tokens=8, min_new_tokens=1)
 
 

@@ -112,6 +112,13 @@ async def stop_again_and_again(home: Home, times: int, seed: int) -> list[float]
     return seconds
 
 
+async def until_it_holds_the_database(home: Home) -> None:
+    """Return when the second start has opened the database: now it loads the model."""
+    log = home.folder / "data" / "banter.db-wal"
+    while not log.exists():  # noqa: ASYNC110  # a file of another process tells nobody
+        await asyncio.sleep(0.01)
+
+
 async def test_kill_9_at_random_moments_leaves_exactly_one_reply_each(home: Home) -> None:
     assert (await crash_again_and_again(home, FEW, seed=1)).total() == FEW
 
@@ -121,9 +128,12 @@ async def test_a_stop_at_random_moments_ends_well_and_loses_nothing(home: Home) 
 
 
 async def test_a_stop_while_it_starts_ends_well(home: Home) -> None:
-    bot = await home.launch()
-    async with bot:
+    async with await home.launch() as bot:
         await home.server.wait_for(lambda: home.server.requests, timeout=60)
+        assert (await bot.terminate()).exit_code == 0
+    assert "Traceback" not in bot.stderr
+    async with await home.launch() as bot:
+        await until_it_holds_the_database(home)
         assert (await bot.terminate()).exit_code == 0
     assert "Traceback" not in bot.stderr
 

@@ -1,0 +1,1 @@
+"""Programs that make and tune models: `python -m training.<name>`."""

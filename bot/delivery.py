@@ -117,6 +117,7 @@ class Delivery:
         for message_id in message_ids:
             if ticket := self._tickets.get(message_id):
                 ticket.cancellation.cancel()
+                await _noted(ticket)
         await self._history.withdraw(message_ids)
 
     async def revise(self, message_id: int, text: str) -> None:
@@ -126,6 +127,7 @@ class Delivery:
             return
         if ticket := self._tickets.get(message_id):
             ticket.said = replace(ticket.said, text=text)
+            await _noted(ticket)
         await self._history.revise(message_id, text)
 
     async def forget_member(self, user_id: int) -> None:
@@ -243,3 +245,11 @@ class Delivery:
         known: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         known.set_result(True)
         self._enqueue(Ticket(said, known))
+
+
+async def _noted(ticket: Ticket) -> None:
+    """Return when the utterance stands in the inbox, or cannot: a change of it must come later.
+
+    After an outage Discord sends a message and its edit in one go.
+    """
+    await asyncio.wait([ticket.recording])

@@ -168,15 +168,17 @@ seen = []
 def watch(event, arguments):
     writes = event == "open" and set(str(arguments[1] or "")) & set("wax+")
     if writes or event in ("socket.__new__", "socket.connect", "subprocess.Popen", "os.mkdir",
-                           "sqlite3.connect", "_thread.start_new_thread"):
+                           "sqlite3.connect"):
         seen.append(f"{importing}: {event}{arguments!r:.100}")
 sys.addaudithook(watch)
 import threading
-before = threading.active_count()
+start = threading.Thread.start
+def noted_start(thread):  # Python 3.11 has no audit event for it
+    seen.append(f"{importing}: {thread!r}")
+    start(thread)
+threading.Thread.start = noted_start
 for importing in ours:
     importlib.import_module(importing)
-if threading.active_count() != before:
-    seen.append("a thread was started")
 print(json.dumps(seen))
 """
 

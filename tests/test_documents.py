@@ -36,13 +36,19 @@ def tree_of(text: str) -> Iterator[str]:
             folders.append(name)
 
 
+def is_ours(path: Path) -> bool:
+    """Whether git would keep it: it ignores some names, and folders without a file."""
+    if any(fnmatch(path.name, pattern) for pattern in IGNORED):
+        return False
+    return path.is_file() or any(is_ours(inner) for inner in path.iterdir())
+
+
 def listing(folder: str) -> set[str]:
-    """What stands in a folder of the project, empty folders and what git ignores left out."""
+    """What stands in a folder of the project."""
     return {
         f"{folder}{path.name}{'/' if path.is_dir() else ''}"
         for path in (ROOT / folder).iterdir()
-        if not any(fnmatch(path.name, pattern) for pattern in IGNORED)
-        if path.name != "__init__.py" and (path.is_file() or any(path.rglob("*.*")))
+        if path.name != "__init__.py" and is_ours(path)
     }
 
 

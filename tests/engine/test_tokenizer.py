@@ -39,6 +39,15 @@ def test_a_typed_special_token_is_plain_text(tokenizer: ModelTokenizer, text: st
     assert tokenizer.decode(ids) == text
 
 
+def test_a_typed_special_token_is_split_as_transformers_does(
+    tokenizer: ModelTokenizer, tiny_model: Path
+) -> None:
+    backend = AutoTokenizer.from_pretrained(tiny_model)
+    text = f"hello {END_OF_TEXT} there"
+    expected = backend.encode(text, add_special_tokens=False, split_special_tokens=True)
+    assert tokenizer.encode(text) == expected
+
+
 @settings(max_examples=50, deadline=None)
 @given(text=st.text().map(lambda text: text + END_OF_TEXT + text))
 def test_any_text_survives_the_way_there_and_back(tmp_tokenizer: ModelTokenizer, text: str) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bot.errors import EXIT_UNAVAILABLE, SeveralWrongSettingsError, StartError, WrongSettingsError
-from bot.texts import explain, say, terminal_locale
+from bot.texts import explain, mark, say, terminal_locale
 
 logger = logging.getLogger(__name__)
 
@@ -116,15 +116,16 @@ def _run(_options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from bot.app import MODELS_FOLDER
     from bot.engine.fetch import fetch
     from bot.logs import configure_logs
+    from bot.settings import MODELS_FOLDER
 
     configure_logs("WARNING", "text")
     fetched = fetch(options.model, options.revision, MODELS_FOLDER)
-    print(
-        say("{model} is in {folder}.", options.locale, model=options.model, folder=fetched.folder)
-    )
+    sentence = mark("{model} is in {folder}.")
+    if not fetched.fresh:
+        sentence = mark("{model} was here already, and is sound: {folder}.")
+    print(say(sentence, options.locale, model=options.model, folder=fetched.folder))
     return 0
 
 

@@ -114,10 +114,10 @@ class Delivery:
 
     async def withdraw(self, message_ids: Sequence[int]) -> None:
         """Drop the replies to deleted messages and blank what is stored of them."""
-        for message_id in message_ids:
-            if ticket := self._tickets.get(message_id):
-                ticket.cancellation.cancel()
-                await _noted(ticket)
+        tickets = [self._tickets[one] for one in message_ids if one in self._tickets]
+        for ticket in tickets:
+            ticket.cancellation.cancel()
+        await _noted(tickets)
         await self._history.withdraw(message_ids)
 
     async def revise(self, message_id: int, text: str) -> None:
@@ -127,7 +127,7 @@ class Delivery:
             return
         if ticket := self._tickets.get(message_id):
             ticket.said = replace(ticket.said, text=text)
-            await _noted(ticket)
+            await _noted([ticket])
         await self._history.revise(message_id, text)
 
     async def forget_member(self, user_id: int) -> None:
@@ -247,9 +247,10 @@ class Delivery:
         self._enqueue(Ticket(said, known))
 
 
-async def _noted(ticket: Ticket) -> None:
-    """Return when the utterance stands in the inbox, or cannot: a change of it must come later.
+async def _noted(tickets: Sequence[Ticket]) -> None:
+    """Return when the utterances stand in the inbox, or cannot: changes of them come later.
 
     After an outage Discord sends a message and its edit in one go.
     """
-    await asyncio.wait([ticket.recording])
+    if tickets:
+        await asyncio.wait([ticket.recording for ticket in tickets])

@@ -19,7 +19,11 @@ from bot.dialogue.sampling import BOUNDS, SamplingParams
 from bot.env_file import ENV_FILE, misspelt, read_variables
 from bot.errors import SeveralWrongSettingsError, WrongSettingsError
 
+DATA_FOLDER = Path("data")  # in the folder that the bot is started in, like .env
+MODELS_FOLDER = DATA_FOLDER / "models"
 MAX_ID = 2**63 - 1  # Discord's ids fit a signed 64-bit column
+DISCORD_MODEL = "microsoft/DialoGPT-medium"
+EMBEDDED_MODEL = "embedded"  # the demonstration voice of the playground and the terminal
 MAX_SHOWN = 80  # characters of a wrong value that are repeated in its sentence
 DRIVERS = {  # what people write -> the asynchronous driver that the store needs
     "sqlite": "sqlite+aiosqlite",
@@ -74,7 +78,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     discord_token: Annotated[SecretStr, BeforeValidator(_check_token)] | None = None
-    model: str = "microsoft/DialoGPT-medium"
+    model: str = DISCORD_MODEL
     model_revision: str | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -145,14 +149,17 @@ class Settings(BaseSettings):
 VARIABLES = tuple(name.upper() for name in Settings.model_fields)
 
 
-def load_settings(environ: Mapping[str, str], env_file: Path = ENV_FILE) -> Settings:
+def load_settings(
+    environ: Mapping[str, str], env_file: Path = ENV_FILE, *, default_model: str = DISCORD_MODEL
+) -> Settings:
     """The settings from `environ`, then from `env_file` (which need not exist).
 
+    `default_model` is taken where MODEL is not set.
     Raises WrongSettingsError, or SeveralWrongSettingsError with all mistakes at once.
     """
     written = read_variables(env_file)
     mistakes = list(misspelt(written, VARIABLES, env_file))
-    given = _given(written) | _given(environ)
+    given = {"model": default_model} | _given(written) | _given(environ)
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:

@@ -17,6 +17,7 @@ MAX_DESCRIPTION = 100  # characters, of a command, an option or a choice on Disc
 # Calls and keyword arguments that show a text to a person as it is.
 SHOWING = {"print", "tell", "send", "send_message", "reply", "edit", "edit_original_response"}
 SHOWN = {"content", "help", "description", "epilog", "title", "label", "placeholder", "metavar"}
+TERMINAL = ("bot.__main__", "bot.console", "bot.doctor", "bot.playground")
 NOT_WORDS = {"banter ", "\n"}
 
 
@@ -38,7 +39,7 @@ def untranslated(expression: ast.expr) -> list[str]:
 def test_nothing_is_shown_without_a_translation() -> None:
     wrong = [
         f"{module}:{call.lineno} {text}"
-        for module in everywhere("cogs", "bot.__main__")
+        for module in everywhere("cogs", *TERMINAL)
         for call in module.nodes(ast.Call)
         if isinstance(call, ast.Call)
         for expression in shown(call)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import delete, insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.errors import StoreUnavailableError
@@ -16,6 +16,8 @@ from bot.store.crypto import Cipher
 from bot.store.failures import outages_translated, reason_of, start_failures_explained
 from bot.store.keys import unlock
 from bot.store.migration import migrate
+from bot.store.rows import NOBODY
+from bot.store.tables import server_setting
 
 BUSY_SECONDS = 2.0
 _SCRUB_SECONDS = 60.0
@@ -65,6 +67,8 @@ class Database:
                 self._turn_to_write(),
                 self._engine.execution_options(**WRITING).begin() as connection,
             ):
+                if "written" in self._troubles:
+                    await _prove_writable(connection)
                 yield connection
 
     async def checkpoint(self) -> bool:
@@ -120,8 +124,12 @@ class Database:
     @asynccontextmanager
     async def _turn_to_write(self) -> AsyncIterator[None]:
         patience = _SCRUB_SECONDS if self._scrubbing else self._busy_seconds
-        async with asyncio.timeout(patience):
-            await self._writers.acquire()
+        try:
+            async with asyncio.timeout(patience):
+                await self._writers.acquire()
+        except TimeoutError:
+            reason = f"no turn to write for {patience:g} s (does another program hold it?)"
+            raise TimeoutError(reason) from None
         try:
             yield
         finally:
@@ -170,6 +178,15 @@ async def open_database(
         await engine.dispose()
         raise
     return Database(address, engine, cipher, busy_seconds)
+
+
+async def _prove_writable(connection: AsyncConnection) -> None:
+    """Write something: a unit that happens to change nothing succeeds on a full disk, too."""
+    row = {"guild_id": NOBODY, "name": "write_test"}
+    await connection.execute(insert(server_setting).values(**row, value=""))
+    await connection.execute(
+        delete(server_setting).where(*(server_setting.c[name] == row[name] for name in row))
+    )
 
 
 def shred(path: Path) -> None:

@@ -1,0 +1,169 @@
+"""What the bot stands on, wherever it talks: the database, the model and the conversation.
+
+Opened in order and closed in reverse. Discord, the playground and the terminal build on it.
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from bot.conversation import Conversation
+from bot.engine.checkpoint import is_hub_id, resolve_model
+from bot.engine.opening import open_engine, open_tokenizer
+from bot.engine.request import Engine
+from bot.errors import ModelError
+from bot.ports import HistoryStore, SamplingStore, TokenizerThread
+from bot.settings import DATA_FOLDER, MODELS_FOLDER, Settings
+from bot.speaker import ContextLimits, Speaker
+from bot.store.connect import address_of
+from bot.store.database import Database, open_database
+from bot.store.retention import Retention
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """What was opened; `open_foundation` closes it."""
+
+    settings: Settings
+    database: Database
+    engine: Engine
+    tokenizer: TokenizerThread
+
+
+@asynccontextmanager
+async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
+    """Open the database and the model, and forget what is old while they are open.
+
+    Raises StartError when something is wrong or missing.
+    """
+    if not is_hub_id(settings.model):
+        _resolve(settings)  # told before anything is made
+    async with AsyncExitStack() as stack:
+        database = await open_store(settings)
+        stack.push_async_callback(database.close)
+        folder = await _find_model(settings)
+        # One after the other: both import transformers.
+        engine = await _open_engine(settings, folder)
+        stack.push_async_callback(engine.close)
+        tokenizer = await open_tokenizer(folder)
+        stack.push_async_callback(tokenizer.close)
+        sweeping = asyncio.create_task(
+            Retention(database, retention_days=settings.retention_days).run()
+        )
+        stack.push_async_callback(_end, sweeping)
+        yield Foundation(settings, database, engine, tokenizer)
+
+
+def build_conversation(
+    foundation: Foundation, history: HistoryStore, sampling: SamplingStore
+) -> Conversation:
+    """The conversation that is remembered in `history`; opens nothing."""
+    settings = foundation.settings
+    speaker = Speaker(
+        engine=foundation.engine,
+        tokenizer=foundation.tokenizer,
+        limits=ContextLimits(settings.context_tokens, settings.context_turns),
+        deadline_seconds=settings.reply_seconds,
+    )
+    return Conversation(
+        speaker=speaker,
+        history=history,
+        sampling=sampling,
+        defaults=settings.sampling,
+        num_turns=settings.context_turns,
+        idle=timedelta(minutes=settings.idle_minutes) if settings.idle_minutes else None,
+    )
+
+
+async def open_store(settings: Settings) -> Database:
+    """The database of `settings`; its key file lies beside it, or in the data folder."""
+    key = settings.history_key
+    return await open_database(
+        settings.database_url,
+        history_key=None if key is None else key.get_secret_value(),
+        key_path=_key_path(settings.database_url),
+    )
+
+
+async def unless(stop: asyncio.Event, opening: Awaitable[T]) -> T | None:
+    """Await `opening`, but give it up when the signal comes first; then None."""
+    task = asyncio.ensure_future(opening)
+    signalled = asyncio.create_task(stop.wait())
+    await asyncio.wait({task, signalled}, return_when=asyncio.FIRST_COMPLETED)
+    signalled.cancel()
+    if task.done():
+        return task.result()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    return None
+
+
+def _key_path(database_url: str) -> Path:
+    path = address_of(database_url).path
+    return DATA_FOLDER / "history.key" if path is None else path.with_name(f"{path.name}.key")
+
+
+async def _open_engine(settings: Settings, folder: Path) -> Engine:
+    return await open_engine(
+        folder,
+        model=settings.model,
+        device=settings.device,
+        dtype=settings.dtype,
+        num_threads=settings.num_threads,
+    )
+
+
+def _resolve(settings: Settings) -> Path:
+    return resolve_model(settings.model, settings.model_revision, MODELS_FOLDER)
+
+
+async def _find_model(settings: Settings) -> Path:
+    """The folder of MODEL; a model from a hub that is not here yet is fetched first."""
+    try:
+        return _resolve(settings)
+    except ModelError:
+        if not is_hub_id(settings.model):
+            raise
+    await _fetch(settings)
+    return _resolve(settings)
+
+
+async def _fetch(settings: Settings) -> None:
+    """Fetch MODEL in a child, which shows its progress bar and ends with the sentence if any."""
+    logger.info("The model %s is not here yet: fetching it.", settings.model)
+    revision = ("--revision", settings.model_revision) if settings.model_revision else ()
+    arguments = ("-m", "bot", "fetch", settings.model, *revision)
+    child = await asyncio.create_subprocess_exec(sys.executable, *arguments)
+    try:
+        exit_code = await child.wait()
+    except asyncio.CancelledError:
+        child.terminate()
+        await child.wait()
+        raise
+    if exit_code != 0:
+        raise ModelError(
+            "The model {model} could not be fetched: see the sentence above, or set MODEL to "
+            "another one.",
+            model=settings.model,
+        )
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    """Cancel a task that runs for ever; an error that ended it before is logged."""
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        return
+    except Exception:
+        logger.exception("%s had ended with an error.", task.get_name())

@@ -111,8 +111,7 @@ async def test_a_question_that_is_taken_back_gets_no_reply_and_is_not_remembered
     sends = "/channels/*/messages"
     async with await home.start({**slow, "HISTORY_KEY": "off"}) as bot:
         hold = home.server.faults.add("POST", sends, Hold(), times=len(places))
-        for place in places:
-            home.say("kept", channel=place)
+        kept = [home.say("kept", channel=place) for place in places]
         await home.server.wait_for(lambda: hold.hits == len(places), timeout=30)
         gone = take_back_while_they_wait(home, places)
         edited = home.say("first words", channel=places[2])
@@ -121,13 +120,15 @@ async def test_a_question_that_is_taken_back_gets_no_reply_and_is_not_remembered
         await home.reply_to(edited, places[2])
         gone.append(await delete_while_it_thinks(home, places[1]))
         gone.append(await delete_while_it_is_sent(home, places[2]))
+        home.server.edit(kept[0], f"<@{home.server.bot.id}> kept in other words")
+        home.server.delete(kept[1])
         for place in places:
             await home.talk("the end", channel=place)
         assert [len(home.server.replies(one)) for one in places] == [2, 2, 3]
         assert (await bot.terminate()).exit_code == 0
         assert "Traceback" not in bot.stderr
     said = [text.decode() for (text,) in home.rows("SELECT text FROM turn WHERE role = 'user'")]
-    remembered = ["kept"] * 3 + ["other words"] + ["the end"] * 3
+    remembered = ["kept", "kept in other words", "other words"] + ["the end"] * 3
     assert sorted(text for text in said if text) == sorted(remembered)
     assert files_with(["gone with", "emptied", "first words"], home.folder / "data") == {}
     for message_id in gone:

@@ -2,13 +2,14 @@
 
 import sqlite3
 import subprocess
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from bot.errors import StoreUnavailableError
+from bot.errors import EXIT_RESTART, StoreUnavailableError
 from tests.discord_server.bot_process import BotProcess
 from tests.whole_bot.home import Home
 
@@ -35,17 +36,15 @@ async def check_memory_is_back(home: Home, bot: BotProcess, remembered: int) -> 
 
 
 async def test_while_the_database_is_locked_the_bot_answers_without_memory(home: Home) -> None:
-    other = home.server.add_channel(home.guild, "other")
     async with await home.start(QUICK) as bot:
         remembered = home.say("remembered")
         await home.reply_to(remembered)
         with closing(sqlite3.connect(home.folder / "data" / "banter.db")) as thief:
             thief.isolation_level = None
             thief.execute("BEGIN EXCLUSIVE")
-            lost = [home.say("not remembered"), home.say("nor this", channel=other)]
+            lost = home.say("not remembered")
             command = home.server.interact("reset", channel=home.general, member=home.ada)
-            await home.reply_to(lost[0])
-            await home.reply_to(lost[1], other)
+            await home.reply_to(lost)
             assert (await command.answer()).content == StoreUnavailableError.sentence
             assert not command.was_late
         await check_memory_is_back(home, bot, remembered)
@@ -73,9 +72,8 @@ def small_disk(folder: Path) -> Iterator[None]:
 def fill(folder: Path) -> Path:
     """Leave no byte free on the disk of `folder`; the file that does."""
     filler = folder / "filler"
-    with pytest.raises(OSError, match="No space"), filler.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
+    with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+        deque(iter(lambda: file.write(bytes(4096)), 0), maxlen=0)
     return filler
 
 
@@ -90,3 +88,39 @@ async def test_while_the_disk_is_full_the_bot_answers_without_memory(home: Home)
             filler.unlink()
             await check_memory_is_back(home, bot, remembered)
         assert "The database cannot be written: database or disk is full" in bot.stderr
+
+
+# As after an illegal access: every call to the device fails from the first reply on.
+BREAK = """
+import sys
+from bot.__main__ import main
+from bot.engine.reference import ReferenceEngine
+
+def fail(self, job):
+    raise RuntimeError("CUDA error: device-side assert triggered")
+
+ReferenceEngine._generate = fail
+sys.exit(main([]))
+"""
+
+
+async def test_a_device_that_fails_for_good_ends_the_bot_and_the_next_start_answers(
+    home: Home,
+) -> None:
+    other = home.server.add_channel(home.guild, "other")
+    env = {**home.env, **QUICK}
+    bot = await BotProcess.start(home.server, folder=home.folder, env=env, arguments=("-c", BREAK))
+    async with bot:
+        await bot.ready()
+        asked = [home.say("hello"), home.say("and I"), home.say("me too", channel=other)]
+        assert (await bot.ended()).exit_code == EXIT_RESTART
+    assert home.server.replies(home.general) == home.server.replies(other) == []
+    assert bot.stderr.count(" CRITICAL ") == 1
+    assert "Traceback" not in bot.stderr
+    home.num_starts = 1
+    async with await home.start(QUICK) as healthy:
+        for message_id, channel in zip(asked, (home.general, home.general, other), strict=True):
+            await home.reply_to(message_id, channel)
+        await home.talk("thank you")
+        assert (await healthy.terminate()).exit_code == 0
+    assert [len(home.server.replies(one)) for one in (home.general, other)] == [3, 1]

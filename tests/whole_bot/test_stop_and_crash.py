@@ -154,6 +154,7 @@ async def test_a_lost_connection_is_resumed_and_nothing_is_answered_twice(home: 
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 async def test_soak_kill_9_a_hundred_times(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     seen = await crash_again_and_again(home, MANY, seed=3)
     with capsys.disabled():
@@ -161,6 +162,7 @@ async def test_soak_kill_9_a_hundred_times(home: Home, capsys: pytest.CaptureFix
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 async def test_soak_sigterm_a_hundred_times(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     seconds = sorted(await stop_again_and_again(home, MANY, seed=4))
     with capsys.disabled():

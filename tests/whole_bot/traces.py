@@ -6,12 +6,19 @@ from pathlib import Path
 ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be")
 
 
-def files_with(words: Iterable[str], folder: Path) -> dict[str, list[str]]:
-    """The files under `folder` that hold one of `words`, raw, and which ones each holds."""
-    needles = [(word, word.encode(encoding)) for word in words for encoding in ENCODINGS]
-    found: dict[str, list[str]] = {}
+def files_with(words: Iterable[str | bytes], folder: Path) -> dict[str, list[str | bytes]]:
+    """The files under `folder` that hold one of `words` as raw bytes, and which ones each holds."""
+    needles = [(word, form) for word in words for form in _forms(word)]
+    found: dict[str, list[str | bytes]] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = path.read_bytes()
-        if held := sorted({word for word, needle in needles if needle in content}):
+        if held := list(dict.fromkeys(word for word, form in needles if form in content)):
             found[str(path.relative_to(folder))] = held
     return found
+
+
+def _forms(word: str | bytes) -> list[bytes]:
+    """How `word` may stand in a file; of sealed bytes the first ones are enough to be sure."""
+    if isinstance(word, bytes):
+        return [word[:40]]
+    return [word.encode(encoding) for encoding in ENCODINGS]

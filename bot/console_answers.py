@@ -1,0 +1,95 @@
+"""What the terminal answers to its commands, as text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from unicodedata import east_asian_width
+
+from bot.dialogue.sampling import BOUNDS, EffectiveParams, Layer, Number
+from bot.ports import Draft, Rejected
+from bot.texts import mark, say
+
+HELP = mark(
+    "/reset  start afresh\n"
+    "/settings  how I choose my words; /settings NAME VALUE changes it\n"
+    "/why  how my last reply came about\n"
+    "/help  this\n"
+    "/quit  end the conversation, as Ctrl-D does; Ctrl-C gives up a reply"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """How a reply came about; `first_text` is the oldest turn of its prompt."""
+
+    draft: Draft
+    first_text: str
+
+
+def settings_answer(effective: EffectiveParams, locale: str) -> str:
+    """Every value in force, where it comes from, and what is allowed."""
+    values = effective.params.values()
+    rows = [
+        (
+            name,
+            _shown(values.get(name), locale),
+            f"{_written(bound.low)} – {_written(bound.high)}",
+            "" if effective.layers[name] is Layer.DEFAULT else say("you", locale),
+        )
+        for name, bound in BOUNDS.items()
+    ]
+    return _aligned(rows)
+
+
+def why_answer(why: Why, locale: str) -> str:
+    """Params, seed, prompt and refused candidates of a reply."""
+    draft = why.draft
+    values = draft.params.values() | {"seed": draft.seed}
+    lines = [
+        say("Model: {model}, {ms} ms", locale, model=draft.model, ms=draft.latency_ms),
+        say(
+            "Prompt: {num_tokens} tokens, from “{text}” on",
+            locale,
+            num_tokens=draft.num_prompt_tokens,
+            text=_short(why.first_text),
+        ),
+        say("Reply: {num_tokens} tokens", locale, num_tokens=draft.num_tokens[1]),
+        ", ".join(f"{name} {_written(value)}" for name, value in values.items()),
+    ]
+    lines += [_refused(rejected, locale) for rejected in draft.rejected]
+    return "\n".join(lines)
+
+
+def _refused(rejected: Rejected, locale: str) -> str:
+    fault = rejected.scores.get("fault")
+    text = _short(rejected.text)
+    if fault is None:
+        return say("Not chosen: “{text}”", locale, text=text)
+    return say("Refused ({fault}): “{text}”", locale, fault=fault, text=text)
+
+
+def _short(text: str, num_characters: int = 60) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= num_characters else f"{line[:num_characters]}…"
+
+
+def _shown(value: Number | None, locale: str) -> str:
+    return say("new each time", locale) if value is None else _written(value)
+
+
+def _written(value: Number) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    )
+
+
+def _width(text: str) -> int:
+    """Columns on the screen: Hangul takes two a letter."""
+    return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)

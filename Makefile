@@ -45,7 +45,7 @@ clean:
 
 # What running needs, and what developing needs; the second holds the first.
 $(VENV)/run.stamp: $(SOURCES) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable . --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --editable '.[playground]' --constraint constraints.txt
 	@touch $@
 
 $(VENV)/dev.stamp: $(SOURCES) | $(BIN)/python

@@ -11,16 +11,25 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
-from bot.errors import EXIT_UNAVAILABLE, SeveralWrongSettingsError, StartError, WrongSettingsError
-from bot.texts import explain, mark, say, terminal_locale
+from bot.errors import (
+    EXIT_UNAVAILABLE,
+    SeveralWrongSettingsError,
+    StartError,
+    UnavailableError,
+    WrongSettingsError,
+)
+from bot.grammar import build_parser
+from bot.texts import DEMONSTRATION, explain, mark, say, terminal_locale
 
 logger = logging.getLogger(__name__)
 
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
+PLAYGROUND_PACKAGES = ("simcord", "linkify_it", "markdown_it", "PIL", "regex")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,47 +45,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
 
 
-def build_parser(locale: str) -> argparse.ArgumentParser:
-    """The grammar of the command line, explained in the language of `locale`."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bot",
-        description=say("A Discord bot that talks with a model on this computer.", locale),
-        epilog=say("Without a command the bot is started. Settings stand in .env.", locale),
-    )
-    parser.set_defaults(command="run", locale=locale)
-    parser.add_argument(
-        "--version",
-        action="store_const",
-        dest="command",
-        const="version",
-        help=say("show the version", locale),
-    )
-    commands = parser.add_subparsers(title=say("commands", locale), metavar=say("COMMAND", locale))
-    fetch = commands.add_parser(
-        "fetch", help=say("download a model, convert and verify it", locale)
-    )
-    fetch.set_defaults(command="fetch")
-    fetch.add_argument(
-        "model",
-        metavar=say("MODEL", locale),
-        help=say("for example microsoft/DialoGPT-medium", locale),
-    )
-    fetch.add_argument("--revision", help=say("a commit, a tag or a branch of it", locale))
-    database = commands.add_parser("db", help=say("look after the database", locale))
-    database.set_defaults(command="db")
-    actions = database.add_subparsers(required=True, dest="action", metavar=say("ACTION", locale))
-    actions.add_parser("upgrade", help=say("bring it to the schema of this version", locale))
-    backup = actions.add_parser("backup", help=say("copy it while it is in use", locale))
-    backup.add_argument(
-        "file",
-        nargs="?",
-        metavar=say("FILE", locale),
-        help=say("the copy; without it, beside it", locale),
-    )
-    actions.add_parser("check", help=say("see whether it is sound", locale))
-    return parser
-
-
 def tell(error: StartError, locale: str) -> str:
     """The sentence of `error`; one a line where it holds several."""
     if isinstance(error, SeveralWrongSettingsError):
@@ -84,30 +52,102 @@ def tell(error: StartError, locale: str) -> str:
     return explain(error, locale)
 
 
-def _run(_options: argparse.Namespace) -> int:
-    import asyncio
-
+def _run(options: argparse.Namespace) -> int:
     from bot.env_file import exposed_to_others
     from bot.logs import configure_logs
     from bot.settings import load_settings
 
     settings = load_settings(os.environ)
     if settings.discord_token is None:
+        return _run_without_token(options)
+    configure_logs(settings.log_level, settings.log_format, secrets=settings.secrets)
+    if exposed_to_others():
+        logger.warning(".env can be read by other users of this computer: run chmod 600 .env")
+
+    _stop_quietly()
+    from bot.app import serve  # after the settings: a mistake in them is told before torch loads
+
+    return _run_to_its_end(serve(settings))
+
+
+def _run_without_token(options: argparse.Namespace) -> int:
+    if _missing_for_playground():
         raise WrongSettingsError(
             "DISCORD_TOKEN is not set: create an application on "
             "https://discord.com/developers/applications, press Reset Token on its page Bot, and "
             "put the token into .env as DISCORD_TOKEN=…"
         )
-    configure_logs(settings.log_level, settings.log_format, secrets=settings.secrets)
-    if exposed_to_others():
-        logger.warning(".env can be read by other users of this computer: run chmod 600 .env")
+    print(
+        say(
+            "DISCORD_TOKEN is not set, so this is the playground: a page in your browser instead "
+            "of Discord. To bring Banter to Discord, create an application on "
+            "https://discord.com/developers/applications, press Reset Token on its page Bot, and "
+            "put the token into .env as DISCORD_TOKEN=…",
+            options.locale,
+        )
+    )
+    return _playground(options)
 
-    # Until the event loop listens to signals itself, a stop is an ordinary end.
+
+def _playground(options: argparse.Namespace) -> int:
+    from bot.logs import configure_logs
+    from bot.settings import EMBEDDED_MODEL, load_settings
+
+    if missing := _missing_for_playground():
+        raise UnavailableError(
+            "The playground needs packages that are not installed ({packages}): run "
+            "`{python} -m pip install --editable '.[playground]'`.",
+            packages=", ".join(missing),
+            python=sys.executable,
+        )
+    settings = load_settings(os.environ, default_model=EMBEDDED_MODEL)
+    configure_logs("WARNING", settings.log_format, secrets=settings.secrets)
+    # simcord tries a client without intents when it is imported: discord.py warns of that.
+    logging.getLogger("discord").setLevel(logging.ERROR)
+    _stop_quietly()
+    from bot.playground import Addresses, Visit, serve_playground  # heavy: discord and simcord
+
+    def announce(addresses: Addresses) -> None:
+        print(say("A direct message to Banter: {url}", options.locale, url=addresses.direct))
+        print(say("Banter in a server: {url}", options.locale, url=addresses.server))
+        if settings.model == EMBEDDED_MODEL:
+            print(say(DEMONSTRATION, options.locale))
+        print(say("Only this computer reaches these pages. Ctrl-C ends them.", options.locale))
+        sys.stdout.flush()
+
+    visit = Visit(getattr(options, "port", None), options.locale)
+    return _run_to_its_end(serve_playground(settings, visit, announce))
+
+
+def _missing_for_playground() -> list[str]:
+    """The packages of the extra `playground` that are not installed."""
+    from importlib.util import find_spec
+
+    return [name for name in PLAYGROUND_PACKAGES if find_spec(name) is None]
+
+
+def _chat(options: argparse.Namespace) -> int:
+    from bot.logs import configure_logs
+    from bot.settings import EMBEDDED_MODEL, load_settings
+
+    settings = load_settings(os.environ, default_model=EMBEDDED_MODEL)
+    configure_logs("WARNING", settings.log_format, secrets=settings.secrets)
+    from bot.console import chat  # after the settings: a mistake in them is told at once
+
+    return chat(settings, options.once, options.locale)
+
+
+def _stop_quietly() -> None:
+    """Until the event loop listens to signals itself, a stop is an ordinary end."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    from bot.app import serve  # after the settings: a mistake in them is told before torch loads
+
+
+def _run_to_its_end(serving: Coroutine[Any, Any, int]) -> int:
+    """The exit code of `serving`; a bug in it is logged."""
+    import asyncio
 
     try:
-        return asyncio.run(serve(settings))
+        return asyncio.run(serving)
     except StartError:
         raise
     except Exception:
@@ -193,7 +233,14 @@ def _version(options: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {"run": _run, "fetch": _fetch, "db": _database, "version": _version}
+COMMANDS = {
+    "run": _run,
+    "playground": _playground,
+    "chat": _chat,
+    "fetch": _fetch,
+    "db": _database,
+    "version": _version,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -5,7 +5,9 @@ Which class fills which place is chosen here and in `bot.foundation`, and nowher
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,7 +28,8 @@ from bot.store.servers import SqlServers
 
 logger = logging.getLogger(__name__)
 
-FINISH_SECONDS = 8.0  # a supervisor sends SIGKILL after 10 or more
+FINISH_SECONDS = 8.0  # for the replies that are being made
+STOP_SECONDS = 9.5  # for everything: a supervisor sends SIGKILL after 10 or more
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -38,10 +41,28 @@ async def serve(settings: Settings) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _on_signal, stop)
     async with AsyncExitStack() as stack:
         bot = await unless(stop, stack.enter_async_context(_open_bot(settings)))
         return 0 if bot is None else await _run(bot, settings, stop)
+
+
+def _on_signal(stop: asyncio.Event) -> None:
+    """Begin to stop; a second signal ends the bot at once."""
+    if stop.is_set():
+        _end_now()
+    stop.set()
+    # A dead network, a long step of the model or a model that is still being loaded: nothing
+    # of it may keep the bot from ending, and the interpreter waits for every other thread.
+    limit = threading.Timer(STOP_SECONDS, _end_now)
+    limit.daemon = True
+    limit.start()
+
+
+def _end_now() -> None:
+    logger.warning("Not everything could be closed; what is unanswered is left for the next start.")
+    logging.shutdown()
+    os._exit(0)
 
 
 async def _run(bot: ChatBot, settings: Settings, stop: asyncio.Event) -> int:

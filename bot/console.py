@@ -16,17 +16,17 @@ from pathlib import Path
 
 from bot.console_answers import HELP, Why, settings_answer, why_answer
 from bot.conversation import Conversation
-from bot.dialogue.sampling import PRESETS, Layer, Number, Place, check
+from bot.dialogue.sampling import BOUNDS, PRESETS, Layer, Number, Place, check
 from bot.dialogue.text import clean, is_blank
 from bot.dialogue.turn import Exchange, Scope, Utterance
 from bot.engine.request import Cancellation
 from bot.errors import ChatError, NoFitReplyError, OnlyTextError
-from bot.foundation import DATA_FOLDER, build_conversation, open_foundation
+from bot.foundation import build_conversation, open_foundation
 from bot.ports import Draft, Head
-from bot.settings import EMBEDDED_MODEL, Settings
+from bot.settings import DATA_FOLDER, EMBEDDED_MODEL, Settings
 from bot.store.history import SqlHistory
 from bot.store.sampling import SqlSampling
-from bot.texts import explain, say
+from bot.texts import DEMONSTRATION, explain, say
 
 DATABASE_URL = f"sqlite+aiosqlite:///{DATA_FOLDER / 'console.db'}"
 LINES_PATH = DATA_FOLDER / "console_lines"
@@ -101,7 +101,7 @@ class Console:
                 await self.sampling.clear(Layer.MEMBER, self.place)
             case ["preset", name] if name in PRESETS:
                 await self.sampling.save(Layer.MEMBER, self.place, PRESETS[name])
-            case [name, value]:
+            case [name, value] if name in BOUNDS:
                 values = {name: check(name, _number(name, value))}
                 await self.sampling.save(Layer.MEMBER, self.place, values)
             case _:
@@ -188,7 +188,7 @@ def _talk(runner: asyncio.Runner, console: Console, settings: Settings) -> int:
     """Talk until Ctrl-D or /quit; Ctrl-C gives a reply up, and ends the program at the prompt."""
     locale = console.locale
     if settings.model == EMBEDDED_MODEL:
-        _tell(say("This is the embedded demonstration voice: small talk is all it knows.", locale))
+        _tell(say(DEMONSTRATION, locale))
     _tell(say("/help lists the commands; Ctrl-D ends the conversation.", locale))
     with _line_editing(LINES_PATH):
         while True:
@@ -197,13 +197,16 @@ def _talk(runner: asyncio.Runner, console: Console, settings: Settings) -> int:
             except EOFError:
                 _tell("")
                 return 0
+            except KeyboardInterrupt:
+                _tell("")
+                raise
             if line == "/quit":
                 return 0
             if line:
-                _reply(runner, console, line)
+                reply(runner, console, line)
 
 
-def _reply(runner: asyncio.Runner, console: Console, line: str) -> None:
+def reply(runner: asyncio.Runner, console: Console, line: str) -> None:
     """Print the answer to `line`; a mark shows that the bot is thinking."""
     work = console.command(line) if line.startswith("/") else console.respond(line)
     try:

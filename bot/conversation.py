@@ -1,5 +1,6 @@
 """The use cases of a conversation: respond, reset, and which settings are in force."""
 
+import logging
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,6 +12,8 @@ from bot.engine.request import Cancellation
 from bot.errors import ScopeMovedError, StoreUnavailableError, WithdrawnError
 from bot.ports import Draft, Head, HistoryStore, SamplingStore
 from bot.speaker import Answer, Speaker
+
+logger = logging.getLogger(__name__)
 
 NUM_TRIES = 3  # a scope's head may move under a reply (a swipe, another machine): answer anew
 
@@ -67,6 +70,7 @@ class Conversation:
                 _draft(said, recollection, answer, latency_ms), recollection
             )
             if reply is not None:
+                _log(said, answer, latency_ms)
                 return reply
         raise ScopeMovedError
 
@@ -135,6 +139,19 @@ def place_of(said: Utterance) -> Place:
     """Where the settings for `said` are looked up: a thread has those of its channel."""
     channel_id = said.parent_channel_id or said.scope.channel_id
     return Place(said.guild_id, channel_id, said.author_id)
+
+
+def _log(said: Utterance, answer: Answer, latency_ms: int) -> None:
+    """One line for a reply: numbers and ids, never words."""
+    logger.info(
+        "Message %s in channel %s: %s tokens from a prompt of %s in %s ms, %s rejected.",
+        said.message_id,
+        said.scope.channel_id,
+        len(answer.completion.ids),
+        answer.completion.num_prompt_tokens,
+        latency_ms,
+        len(answer.rejected),
+    )
 
 
 def _draft(said: Utterance, recollection: Recollection, answer: Answer, latency_ms: int) -> Draft:

@@ -12,13 +12,12 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from bot.admission import Admission
 from bot.conversation import Conversation
 from bot.dialogue.reply import Reply
 from bot.dialogue.turn import Scope, Utterance
-from bot.engine.request import Cancellation
 from bot.errors import (
     ChatError,
     EngineBrokenError,
@@ -30,20 +29,13 @@ from bot.errors import (
 )
 from bot.outbox import Outbox
 from bot.ports import Courier, HistoryStore, InboxEntry, InboxStore
+from bot.ticket import Ticket, noted
 
 logger = logging.getLogger(__name__)
 
 NUM_REMEMBERED_IDS = 4096  # message ids kept in memory, for the times without a database
+RECORDING_SECONDS = 1.0  # for the last utterances to get into the inbox at a stop
 NUM_ATTEMPTS = 3  # starts at which an unanswered message is tried: it may be what ends the bot
-
-
-@dataclass(eq=False)
-class Ticket:
-    """A place in a scope's line. `recording` notes the utterance in the inbox."""
-
-    said: Utterance
-    recording: asyncio.Future[bool]
-    cancellation: Cancellation = field(default_factory=Cancellation)
 
 
 class Delivery:
@@ -64,11 +56,13 @@ class Delivery:
         self._admission = admission
         self._outbox = outbox
         self._lines: dict[Scope, deque[Ticket]] = {}
-        self._workers: set[asyncio.Task[None]] = set()
+        self._workers: dict[Scope, asyncio.Task[None]] = {}
+        self._recordings: set[asyncio.Future[bool]] = set()
         self._tickets: dict[int, Ticket] = {}
         self._finished: OrderedDict[int, None] = OrderedDict()
         self._courier: Courier | None = None
         self._stopping = False
+        self._has_unfinished = True  # rows in the inbox that no ticket stands for
         self.broken = asyncio.Event()  # set when the engine cannot be used again
 
     def accept(self, said: Utterance) -> None:
@@ -81,22 +75,24 @@ class Delivery:
         if said.message_id in self._tickets or said.message_id in self._finished:
             return
         self._admission.admit(said.author_id)
-        self._enqueue(Ticket(said, asyncio.ensure_future(self._record(said))))
+        recording = asyncio.ensure_future(self._record(said))
+        self._recordings.add(recording)
+        recording.add_done_callback(self._recordings.discard)
+        self._enqueue(Ticket(said, recording))
 
     async def start(self, courier: Courier) -> None:
-        """Begin to answer, first of all what an earlier run left unfinished."""
-        try:
-            entries = await self._inbox.unfinished()
-        except StoreUnavailableError:
-            entries = []
-        for entry in entries:
-            if entry.said.message_id not in self._tickets:  # else it came while we started
-                await self._resume(entry, courier)
+        """Begin to answer, first of all what was left unfinished.
+
+        Call it at every new connection: what could not be sent before the old one was lost
+        goes out then.
+        """
+        await self._take_up_unfinished()
         self._courier = courier
         for scope, line in self._lines.items():
             # What an earlier run left is older than what came while we started.
-            self._lines[scope] = deque(sorted(line, key=lambda ticket: ticket.said.message_id))
-            self._employ(scope)
+            if scope not in self._workers:
+                self._lines[scope] = deque(sorted(line, key=lambda one: one.said.message_id))
+                self._employ(scope)
 
     async def stop(self, within_seconds: float) -> None:
         """Begin no further reply, finish what runs, and hand back what does not finish in time.
@@ -104,20 +100,17 @@ class Delivery:
         What is handed back stays in the inbox, and the next start answers it.
         """
         self._stopping = True
-        if self._workers:
-            await asyncio.wait(self._workers, timeout=within_seconds)
-        for worker in self._workers:
-            worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
-        recordings = [ticket.recording for ticket in self._tickets.values()]
-        await asyncio.gather(*recordings, return_exceptions=True)
+        if workers := set(self._workers.values()):
+            _, late = await asyncio.wait(workers, timeout=within_seconds)
+            for worker in late:
+                worker.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        if self._recordings:
+            await asyncio.wait(self._recordings, timeout=RECORDING_SECONDS)
 
     async def withdraw(self, message_ids: Sequence[int]) -> None:
         """Drop the replies to deleted messages and blank what is stored of them."""
-        tickets = [self._tickets[one] for one in message_ids if one in self._tickets]
-        for ticket in tickets:
-            ticket.cancellation.cancel()
-        await _noted(tickets)
+        await self._drop([self._tickets[one] for one in message_ids if one in self._tickets])
         await self._history.withdraw(message_ids)
 
     async def revise(self, message_id: int, text: str) -> None:
@@ -127,46 +120,70 @@ class Delivery:
             return
         if ticket := self._tickets.get(message_id):
             ticket.said = replace(ticket.said, text=text)
-            await _noted([ticket])
+            await noted([ticket])
         await self._history.revise(message_id, text)
 
     async def forget_member(self, user_id: int) -> None:
         """Drop everything that waits or runs for a member."""
-        for ticket in self._tickets.values():
-            if ticket.said.author_id == user_id:
-                ticket.cancellation.cancel()
+        await self._drop([one for one in self._tickets.values() if one.said.author_id == user_id])
+
+    async def forget_channel(self, channel_id: int) -> None:
+        """Drop everything that waits or runs in a channel or one of its threads."""
+        await self._drop(
+            [
+                one
+                for one in self._tickets.values()
+                if channel_id in (one.said.scope.channel_id, one.said.parent_channel_id)
+            ]
+        )
+
+    async def forget_server(self, guild_id: int) -> None:
+        """Drop everything that waits or runs in a server."""
+        await self._drop([one for one in self._tickets.values() if one.said.guild_id == guild_id])
 
     @property
     def num_pending(self) -> int:
         """How many messages wait for their reply or get it now."""
         return len(self._tickets)
 
+    async def _drop(self, tickets: Sequence[Ticket]) -> None:
+        for ticket in tickets:
+            ticket.cancellation.cancel()
+        await noted(tickets)
+
     def _enqueue(self, ticket: Ticket) -> None:
         self._tickets[ticket.said.message_id] = ticket
         scope = ticket.said.scope
         self._lines.setdefault(scope, deque()).append(ticket)
-        if len(self._lines[scope]) == 1 and self._courier is not None:
+        if scope not in self._workers and self._courier is not None:
             self._employ(scope)
 
     def _employ(self, scope: Scope) -> None:
-        worker = asyncio.create_task(self._work(scope), name=f"scope {scope.channel_id}")
-        self._workers.add(worker)
-        worker.add_done_callback(self._workers.discard)
+        self._workers[scope] = asyncio.create_task(
+            self._work(scope), name=f"scope {scope.channel_id}"
+        )
 
     async def _work(self, scope: Scope) -> None:
         line = self._lines[scope]
-        while line and not self._stopping:
-            ticket = line[0]
-            try:
-                await self._serve(ticket)
-            except Exception:
-                logger.exception("Message %s could not be answered.", ticket.said.message_id)
-                await self._apologise(ticket.said)
-            finally:
-                line.popleft()
-                self._leave(ticket)
-        if not line:
-            del self._lines[scope]
+        try:
+            while line and not self._stopping:
+                await self._serve_next(line)
+        finally:
+            del self._workers[scope]
+            if not line:
+                del self._lines[scope]
+
+    async def _serve_next(self, line: deque[Ticket]) -> None:
+        """Serve the first ticket and take it out of the line, whatever happens."""
+        ticket = line[0]
+        try:
+            await self._serve(ticket)
+        except Exception:
+            logger.exception("Message %s could not be answered.", ticket.said.message_id)
+            await self._apologise(ticket.said)
+        finally:
+            line.popleft()
+            self._leave(ticket)
 
     def _leave(self, ticket: Ticket) -> None:
         message_id = ticket.said.message_id
@@ -178,7 +195,7 @@ class Delivery:
 
     async def _serve(self, ticket: Ticket) -> None:
         """Answer one utterance and say so in the inbox; what is not done stays there."""
-        if not await ticket.recording or self._courier is None:
+        if not await asyncio.shield(ticket.recording) or self._courier is None:
             return
         try:
             is_done = await self._answer(ticket, self._courier)
@@ -189,10 +206,15 @@ class Delivery:
             return
         if is_done:
             await self._close(ticket.said.message_id)
+        else:
+            self._has_unfinished = True
 
     async def _answer(self, ticket: Ticket, courier: Courier) -> bool:
         """Respond and send; whether nothing is left to do for this utterance."""
         said = ticket.said
+        if ticket.entry is not None and ticket.entry.reply_text is not None:
+            reply = Reply(ticket.entry.reply_text, ticket.entry.reply_turn_id)
+            return await self._outbox.resume(courier, ticket.entry, reply)
         try:
             async with courier.typing(said.scope.channel_id):
                 reply = await self._conversation.respond(said, ticket.cancellation)
@@ -202,17 +224,21 @@ class Delivery:
         except (EngineClosedError, EngineBrokenError):
             raise
         except ChatError as error:
-            await self._outbox.notify(courier, said, error)
-            return True
+            logger.info("Message %s gets a sentence: %s", said.message_id, type(error).__name__)
+            return await self._outbox.notify(courier, said, error)
         if ticket.said.text != said.text:
             await self._follow_edit(ticket.said)
         return ticket.cancellation.cancelled or await self._outbox.send(courier, said, reply)
 
     async def _apologise(self, said: Utterance) -> None:
         """Say that a fault of ours came between; the message is not tried again."""
-        if self._courier is not None:
-            await self._outbox.notify(self._courier, said, OwnFaultError())
-        await self._close(said.message_id)
+        try:
+            if self._courier is not None:
+                await self._outbox.notify(self._courier, said, OwnFaultError())
+            await self._close(said.message_id)
+        except Exception:
+            # The worker has to go on: other messages wait behind this one.
+            logger.exception("Message %s got no apology either.", said.message_id)
 
     async def _follow_edit(self, said: Utterance) -> None:
         """Store the text of a message that was edited while its reply was made."""
@@ -230,27 +256,31 @@ class Delivery:
         with suppress(StoreUnavailableError):
             await self._inbox.close(message_id)
 
-    async def _resume(self, entry: InboxEntry, courier: Courier) -> None:
-        """Go on with a row that an earlier run left unfinished."""
-        said = entry.said
-        if entry.reply_text is not None:
-            reply = Reply(entry.reply_text, entry.reply_turn_id)
-            if await self._outbox.resume(courier, entry, reply):
-                await self._close(said.message_id)
+    async def _take_up_unfinished(self) -> None:
+        """Make tickets of the inbox's rows that are not done and have none."""
+        if not self._has_unfinished:
             return
-        if entry.attempts > NUM_ATTEMPTS or not self._outbox.is_recent(said):
+        try:
+            entries = await self._inbox.unfinished()
+        except StoreUnavailableError:
+            return  # the next connection looks again
+        self._has_unfinished = False
+        for entry in entries:
+            try:
+                await self._take_up(entry)
+            except Exception:
+                # One row that cannot be read must not silence the bot.
+                logger.exception("Message %s is left unanswered.", entry.said.message_id)
+
+    async def _take_up(self, entry: InboxEntry) -> None:
+        said = entry.said
+        if said.message_id in self._tickets:  # it came while we started
+            return
+        is_too_late = entry.reply_text is None and not self._outbox.is_recent(said)
+        if entry.attempts > NUM_ATTEMPTS or is_too_late:
             await self._close(said.message_id)
             return
         self._admission.readmit(said.author_id)
         known: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         known.set_result(True)
-        self._enqueue(Ticket(said, known))
-
-
-async def _noted(tickets: Sequence[Ticket]) -> None:
-    """Return when the utterances stand in the inbox, or cannot: changes of them come later.
-
-    After an outage Discord sends a message and its edit in one go.
-    """
-    if tickets:
-        await asyncio.wait([ticket.recording for ticket in tickets])
+        self._enqueue(Ticket(said, known, entry))

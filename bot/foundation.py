@@ -19,7 +19,7 @@ from bot.engine.opening import open_engine, open_tokenizer
 from bot.engine.request import Engine
 from bot.errors import ModelError
 from bot.ports import HistoryStore, SamplingStore, TokenizerThread
-from bot.settings import DATA_FOLDER, MODELS_FOLDER, Settings
+from bot.settings import DATA_FOLDER, EMBEDDED_MODEL, MODELS_FOLDER, Settings
 from bot.speaker import ContextLimits, Speaker
 from bot.store.connect import address_of
 from bot.store.database import Database, open_database
@@ -45,7 +45,7 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
 
     Raises StartError when something is wrong or missing.
     """
-    if not is_hub_id(settings.model):
+    if not _can_be_fetched(settings.model):
         _resolve(settings)  # told before anything is made
     async with AsyncExitStack() as stack:
         database = await open_store(settings)
@@ -127,12 +127,16 @@ def _resolve(settings: Settings) -> Path:
     return resolve_model(settings.model, settings.model_revision, MODELS_FOLDER)
 
 
+def _can_be_fetched(model: str) -> bool:
+    return is_hub_id(model) and model != EMBEDDED_MODEL
+
+
 async def _find_model(settings: Settings) -> Path:
     """The folder of MODEL; a model from a hub that is not here yet is fetched first."""
     try:
         return _resolve(settings)
     except ModelError:
-        if not is_hub_id(settings.model):
+        if not _can_be_fetched(settings.model):
             raise
     await _fetch(settings)
     return _resolve(settings)

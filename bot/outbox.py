@@ -5,7 +5,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 from bot.dialogue.reply import Reply, split
 from bot.dialogue.turn import Utterance
@@ -14,10 +13,8 @@ from bot.ports import (
     Courier,
     InboxEntry,
     InboxStore,
-    MessageGoneError,
     Part,
     SendError,
-    SendRefusedError,
     SendTroubleError,
 )
 
@@ -25,7 +22,8 @@ logger = logging.getLogger(__name__)
 
 # Discord remembers a nonce for "the past few minutes": within this time a second send is harmless.
 NONCE_MEMORY = timedelta(minutes=2)
-PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # between the tries of one part
+# Between the tries of a reply: a quarter of an hour in all.
+PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, *(30.0,) * 29)
 
 Pause = Callable[[float], Awaitable[None]]
 Clock = Callable[[], datetime]
@@ -54,62 +52,76 @@ class Outbox:
         """Whether Discord still remembers the nonces of what answers `said`."""
         return self._clock() - said.created_at < NONCE_MEMORY
 
-    async def send(self, courier: Courier, said: Utterance, reply: Reply, first: int = 0) -> bool:
-        """Send the parts of `reply` from number `first` on; whether there is nothing left to do.
+    async def send(self, courier: Courier, said: Utterance, reply: Reply) -> bool:
+        """Send `reply` in parts; whether there is nothing left to do.
 
-        False when Discord could not be reached for long: the next start goes on from there.
+        While Discord cannot be reached it is tried again for a quarter of an hour. False after
+        that: the next connection goes on from there.
         """
-        texts = split(reply.text)
-        for number, text in list(enumerate(texts))[first:]:
-            part = Part(
-                channel_id=said.scope.channel_id,
-                reply_to_id=said.message_id,
-                number=number,
-                text=text,
-                nonce=f"r{said.message_id}-{number}",
-            )
-            try:
-                sent_id = await self._persist(partial(courier.send, part))
-            except SendTroubleError as error:
-                logger.warning("The reply to message %s was not sent: %s", said.message_id, error)
-                return False
-            except (MessageGoneError, SendRefusedError) as error:
-                logger.info("The reply to message %s is dropped: %s", said.message_id, error)
-                return True
-            await self._note(said.message_id, number, sent_id)
-        return True
-
-    async def notify(self, courier: Courier, said: Utterance, error: ChatError) -> None:
-        """Answer `said` with the sentence of an error."""
-        try:
-            await self._persist(partial(courier.notify, said, error))
-        except SendError as failure:
-            logger.info("Message %s got no sentence: %s", said.message_id, failure)
+        return await self._send_from(0, courier, said, reply, looking=False)
 
     async def resume(self, courier: Courier, entry: InboxEntry, reply: Reply) -> bool:
-        """Send what an earlier run did not: never blindly once the nonces are forgotten."""
-        num_sent = len(entry.sent_ids)
-        if not self.is_recent(entry.said):
-            try:
-                there = await courier.sent_parts(entry.said)
-            except SendError as error:
-                logger.warning("Message %s stays unanswered: %s", entry.said.message_id, error)
-                return not isinstance(error, SendTroubleError)
-            for number, sent_id in list(enumerate(there))[num_sent:]:
-                await self._note(entry.said.message_id, number, sent_id)
-            num_sent = max(num_sent, len(there))
-        return await self.send(courier, entry.said, reply, num_sent)
+        """Send what is missing of a reply; whether there is nothing left to do."""
+        looking = not self.is_recent(entry.said)
+        return await self._send_from(
+            len(entry.sent_ids), courier, entry.said, reply, looking=looking
+        )
 
-    async def _persist(self, send: Callable[[], Awaitable[int]]) -> int:
-        """Try again after each pause while the trouble lasts; the id of what was sent."""
-        for pause_seconds in PAUSES_SECONDS:
+    async def notify(self, courier: Courier, said: Utterance, error: ChatError) -> bool:
+        """Answer `said` with the sentence of an error; whether there is nothing left to do.
+
+        It goes out in the place of the reply, with the reply's nonce: should the bot crash now
+        and find a reply at its next try, that takes the sentence's place.
+        """
+        sentence = Reply(await courier.sentence(said, error), turn_id=None)
+        return await self._send_from(0, courier, said, sentence, looking=False)
+
+    async def _send_from(
+        self, number: int, courier: Courier, said: Utterance, reply: Reply, *, looking: bool
+    ) -> bool:
+        """Send the parts from `number` on, again after each pause while the trouble lasts.
+
+        Never blindly once the nonces are forgotten: then the channel is looked into first.
+        """
+        texts = split(reply.text)
+        for pause_seconds in (*PAUSES_SECONDS, None):
             try:
-                return await send()
+                if looking:
+                    number = await self._found(courier, said, number)
+                while number < len(texts):
+                    sent_id = await courier.send(_part(said, number, texts[number]))
+                    await self._note(said.message_id, number, sent_id)
+                    number += 1
             except SendTroubleError as error:
-                logger.info("Sending again in %s s: %s", pause_seconds, error)
-            await self._pause(pause_seconds)
-        return await send()
+                if pause_seconds is None:
+                    logger.warning("Message %s has no reply yet: %s", said.message_id, error)
+                    return False
+                await self._pause(pause_seconds)
+                looking = not self.is_recent(said)
+            except SendError as error:
+                logger.info("The reply to message %s is dropped: %s", said.message_id, error)
+                return True
+            else:
+                return True
+        return False
+
+    async def _found(self, courier: Courier, said: Utterance, number: int) -> int:
+        """The number of the first part that is not in the channel; not below `number`."""
+        there = await courier.sent_parts(said)
+        for found, sent_id in list(enumerate(there))[number:]:
+            await self._note(said.message_id, found, sent_id)
+        return max(number, len(there))
 
     async def _note(self, message_id: int, number: int, sent_id: int) -> None:
         with suppress(StoreUnavailableError):
             await self._inbox.record_part(message_id, number, sent_id)
+
+
+def _part(said: Utterance, number: int, text: str) -> Part:
+    return Part(
+        channel_id=said.scope.channel_id,
+        reply_to_id=said.message_id,
+        number=number,
+        text=text,
+        nonce=f"r{said.message_id}-{number}",
+    )

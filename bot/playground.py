@@ -6,14 +6,13 @@ the world's clock right and the pages fresh.
 """
 
 import asyncio
-import contextvars
 import logging
 import socket
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,9 @@ import simcord
 
 from bot.app import SIGNALS, compose
 from bot.client import ChatBot
-from bot.engine.request import Completion, Engine, EngineInfo, EngineLoad, GenerationRequest
 from bot.errors import UnavailableError
 from bot.foundation import Foundation, open_foundation, unless
+from bot.outside import OutsideEngine
 from bot.settings import DATA_FOLDER, Settings
 from bot.texts import language_of
 
@@ -90,44 +89,6 @@ class World:
             await page.refresh()
 
 
-class OutsideEngine:
-    """An engine whose work the world does not wait for, and which knows the real time."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.env: simcord.Env | None = None  # the world is built around the bot, so it comes later
-
-    @property
-    def info(self) -> EngineInfo:
-        """What is served."""
-        return self._engine.info
-
-    def load(self) -> EngineLoad:
-        """What is going on now."""
-        return self._engine.load()
-
-    async def generate(self, request: GenerationRequest) -> list[Completion]:
-        """Run `request` outside of the world."""
-        if self.env is None:
-            return await self._engine.generate(request)
-        # Here time.monotonic() is the world's clock, outside it is the machine's.
-        deadline = request.deadline
-        seconds = None if deadline is None else deadline - time.monotonic()
-        outside = contextvars.Context()
-        work = outside.run(asyncio.create_task, self._generate(request, seconds))
-        completions: list[Completion] = await self.env.external_wait(work, reason="the model")
-        return completions
-
-    async def close(self) -> None:
-        """Leave it to whoever opened the engine."""
-
-    async def _generate(
-        self, request: GenerationRequest, seconds: float | None
-    ) -> list[Completion]:
-        deadline = None if seconds is None else time.monotonic() + seconds
-        return await self._engine.generate(replace(request, deadline=deadline))
-
-
 async def serve_playground(
     settings: Settings, visit: Visit, announce: Callable[[Addresses], None]
 ) -> int:
@@ -142,13 +103,13 @@ async def serve_playground(
     for number in SIGNALS:
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        opening = stack.enter_async_context(open_foundation(_at_home(settings)))
+        opening = stack.enter_async_context(open_foundation(at_home(settings)))
         foundation = await unless(stop, opening)
         if foundation is None:
             return 0
         world = await stack.enter_async_context(open_world(foundation))
-        direct = await stack.enter_async_context(_open_page(world, visit, world.user))
-        server = await stack.enter_async_context(_open_page(world, visit, world.member))
+        direct = await stack.enter_async_context(open_page(world, visit, world.user))
+        server = await stack.enter_async_context(open_page(world, visit, world.member))
         announce(Addresses(direct.url, server.url))
         await _serve_until(stop, world)
     return 0
@@ -159,7 +120,8 @@ async def open_world(foundation: Foundation) -> AsyncIterator[World]:
     """The bot in a server with one channel and one member, who owns it."""
     engine = OutsideEngine(foundation.engine)
     bot = ChatBot(compose(replace(foundation, engine=engine), origin="playground"))
-    env = engine.env = simcord.Env(bot, check_errors=False, settle_timeout=SETTLE_SECONDS)
+    env = simcord.Env(bot, check_errors=False, settle_timeout=SETTLE_SECONDS)
+    engine.wait = partial(env.external_wait, reason="the model thinks")
     # The world begins at a fixed date, and its ids hold the time: first of all the clock.
     env.backend.advance_clock(_seconds_behind(env))
     await env.start()
@@ -180,7 +142,7 @@ async def open_world(foundation: Foundation) -> AsyncIterator[World]:
 
 
 @asynccontextmanager
-async def _open_page(
+async def open_page(
     world: World, visit: Visit, viewer: simcord.UserHandle | simcord.MemberActor
 ) -> AsyncIterator[simcord.Preview]:
     """A page of its own for the direct message or the channel, whichever `viewer` sees."""
@@ -214,9 +176,7 @@ def _take_turns(page: simcord.Preview, world: World) -> None:
 
     async def act_in_turn(context_id: str | None, body: Mapping[str, Any]) -> dict[str, Any]:
         async with world.turn:
-            world.env._preview = page  # noqa: SLF001 - see _open_page
-            with suppress(TimeoutError):
-                await world.catch_up()
+            world.env._preview = page  # noqa: SLF001 - see open_page
             if isinstance(body, dict) and body.get("kind") in FREE_TO_MOVE:
                 # A reply may have been shown since the person began to write.
                 revision = page._get_page(context_id).revision  # noqa: SLF001
@@ -255,7 +215,7 @@ async def _not_shown(channel_id: str | int) -> None:
     raise discord.DiscordException(f"typing in {channel_id} is not shown")
 
 
-def _at_home(settings: Settings) -> Settings:
+def at_home(settings: Settings) -> Settings:
     """The settings for a world of one person: its own database, no fence and no hurry."""
     nobody: frozenset[int] = frozenset()
     return settings.model_copy(

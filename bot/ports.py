@@ -263,11 +263,8 @@ class Courier(Protocol):
         """
         ...
 
-    async def notify(self, said: Utterance, error: ChatError) -> int:
-        """Answer `said` with the error's sentence in its author's language; returns the id.
-
-        Its nonce is `n{message_id}`. Raises a SendError.
-        """
+    async def sentence(self, said: Utterance, error: ChatError) -> str:
+        """The error's sentence in the language of the author of `said`."""
         ...
 
     async def sent_parts(self, said: Utterance) -> list[int]:

@@ -86,24 +86,31 @@ class Speaker:
     ) -> Answer:
         """Answer `said` after `turns` (oldest first).
 
-        Unfit candidates are drawn again warmer, then from a shorter context.
+        Unfit candidates are drawn again warmer, then from a shorter context. When the device's
+        memory is full the context is made shorter, once.
         Raises NoFitReplyError when that does not help either, and EngineErrors.
         """
         deadline = time.monotonic() + self._deadline_seconds
         rejected: list[Rejected] = []
+        is_memory_short = False
+        judge = partial(_judge, said=said.text, own_turns=_own_texts(turns))
         for attempt, limits in self._ladder(params):
             asked = Asked(said, tuple(turns), attempt, deadline, cancellation)
-            context, completions = await self._complete(asked, limits)
-            texts = await self._tokenizer.run(partial(_texts, completions))
-            candidates = [
-                Candidate(text, completion.logprobs)
-                for text, completion in zip(texts, completions, strict=True)
-            ]
-            choice = choose(candidates, said.text, _own_texts(turns))
+            try:
+                context, completions = await self._generate(
+                    asked, limits.shorter() if is_memory_short else limits
+                )
+            except EngineMemoryError:
+                if is_memory_short:
+                    raise
+                is_memory_short = True
+                context, completions = await self._generate(asked, limits.shorter())
+            # In the tokenizer's thread: many long candidates take their time.
+            candidates, choice = await self._tokenizer.run(partial(judge, completions))
             rejected += _rejected(candidates, choice)
             if choice.index is not None:
                 return Answer(
-                    text=texts[choice.index],
+                    text=candidates[choice.index].text,
                     completion=completions[choice.index],
                     context=context,
                     params=attempt,
@@ -118,15 +125,6 @@ class Speaker:
         yield params, self._limits
         yield params.warmer(), self._limits
         yield params.warmer(), self._limits.shorter()
-
-    async def _complete(
-        self, asked: Asked, limits: ContextLimits
-    ) -> tuple[Context, list[Completion]]:
-        """Run the model; once more with a shorter context when the device's memory is full."""
-        try:
-            return await self._generate(asked, limits)
-        except EngineMemoryError:
-            return await self._generate(asked, limits.shorter())
 
     async def _generate(
         self, asked: Asked, limits: ContextLimits
@@ -152,14 +150,21 @@ class Speaker:
         return context, await self._engine.generate(request)
 
 
-def _texts(completions: Sequence[Completion], tokenizer: Tokenizer) -> list[str]:
-    return [
-        tidy(
-            decode_reply(completion.ids, tokenizer),
-            cut_off=completion.finish_reason is FinishReason.LENGTH,
+def _judge(
+    completions: Sequence[Completion], tokenizer: Tokenizer, said: str, own_turns: Sequence[str]
+) -> tuple[list[Candidate], Choice]:
+    """The completions as candidates, and which of them is the best fit one."""
+    candidates = [
+        Candidate(
+            tidy(
+                decode_reply(completion.ids, tokenizer),
+                cut_off=completion.finish_reason is FinishReason.LENGTH,
+            ),
+            completion.logprobs,
         )
         for completion in completions
     ]
+    return candidates, choose(candidates, said, own_turns)
 
 
 def _own_texts(turns: Sequence[Turn]) -> list[str]:

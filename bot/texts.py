@@ -46,6 +46,11 @@ def terminal_locale(environ: Mapping[str, str] | None = None) -> str:
     return next((locale for locale in named if locale), FALLBACK_LANGUAGE)
 
 
+DEMONSTRATION = mark(
+    "It speaks with the embedded demonstration voice: a little small talk is all that knows."
+)
+
+
 @cache
 def _catalogue(language: str) -> gettext.NullTranslations:
     return gettext.translation(_DOMAIN, _LOCALES, [language], fallback=True)

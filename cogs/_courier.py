@@ -75,14 +75,18 @@ class DiscordCourier:
                 await message.edit(content=part.text, allowed_mentions=NOBODY)
         return message.id
 
+    async def sentence(self, said: Utterance, error: ChatError) -> str:
+        """The error's sentence in the language of the author of `said`."""
+        return explain(error, await self._locale_of(said))
+
     async def notify(self, said: Utterance, error: ChatError) -> int:
-        """Answer `said` with the error's sentence in its author's language; raises a SendError."""
+        """Say that a message is not taken in, beside the reply it may have; raises a SendError."""
         return await self.send(
             Part(
                 channel_id=said.scope.channel_id,
                 reply_to_id=said.message_id,
                 number=0,
-                text=explain(error, await self._locale_of(said)),
+                text=await self.sentence(said, error),
                 nonce=f"n{said.message_id}",
             )
         )

@@ -98,8 +98,8 @@ class RecordingCourier:
     def __init__(self) -> None:
         self.sent: list[Part] = []
         self.tries: list[Part] = []
-        self.sentences: list[tuple[int, str]] = []
         self.failures: list[SendError] = []
+        self.bugs: list[Exception] = []  # raised by a sentence
         self.in_channel: dict[int, list[int]] = {}
         self._by_nonce: dict[str, int] = {}
         self._changed = asyncio.Condition()
@@ -116,12 +116,10 @@ class RecordingCourier:
         await self._tell()
         return sent_id
 
-    async def notify(self, said: Utterance, error: ChatError) -> int:
-        if self.failures:
-            raise self.failures.pop(0)
-        self.sentences.append((said.message_id, str(error)))
-        await self._tell()
-        return 800_000 + len(self.sentences)
+    async def sentence(self, said: Utterance, error: ChatError) -> str:
+        if self.bugs:
+            raise self.bugs.pop(0)
+        return str(error)
 
     async def sent_parts(self, said: Utterance) -> list[int]:
         return self.in_channel.get(said.message_id, [])
@@ -131,11 +129,9 @@ class RecordingCourier:
         yield
 
     async def wait_for(self, num_messages: int) -> None:
-        """Return once `num_messages` replies and sentences have gone out."""
+        """Return once `num_messages` parts have gone out."""
         async with self._changed:
-            await self._changed.wait_for(
-                lambda: len(self.sent) + len(self.sentences) >= num_messages
-            )
+            await self._changed.wait_for(lambda: len(self.sent) >= num_messages)
 
     async def _tell(self) -> None:
         async with self._changed:

@@ -1,5 +1,7 @@
 """The rooms of the core, put together for a test: real stores and cogs' stand-ins."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -43,6 +45,7 @@ class Rooms:
     idle: timedelta | None = None
     max_pending: int = 100
     params: SamplingParams = field(default_factory=SamplingParams)
+    pause: Callable[[float], Awaitable[None]] | None = None  # what happens in a pause
 
     def __post_init__(self) -> None:
         self.history = SqlHistory(self.database, origin="discord", clock=self.clock)
@@ -76,6 +79,8 @@ class Rooms:
 
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
+        if self.pause is not None:
+            await self.pause(seconds)
 
 
 def said(
@@ -99,3 +104,20 @@ def said(
         parent_channel_id=parent_channel_id,
         reply_to_id=reply_to_id,
     )
+
+
+async def idle(rooms: Rooms) -> None:
+    """Return when nobody waits for a reply."""
+    while rooms.delivery.num_pending:  # noqa: ASYNC110  # there is nothing else to wait for
+        await asyncio.sleep(0)
+
+
+async def settled(rooms: Rooms) -> None:
+    """Return when nobody waits for a reply and the bot has stopped."""
+    await idle(rooms)
+    await rooms.delivery.stop(within_seconds=30)
+
+
+def answered(rooms: Rooms) -> list[int]:
+    """The messages that got a reply, in order."""
+    return [part.reply_to_id for part in rooms.courier.sent]

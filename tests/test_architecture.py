@@ -126,7 +126,14 @@ def test_what_the_bot_imports_is_declared_in_pyproject() -> None:
 
 def test_only_the_composition_root_chooses_an_engine_and_a_store() -> None:
     """Everybody else knows them by their Protocols: bot.engine.request and bot.ports."""
-    roots = ("bot.app", "bot.__main__", "bot.doctor", "bot.playground", "bot.console")
+    roots = (
+        "bot.app",
+        "bot.foundation",
+        "bot.__main__",
+        "bot.doctor",
+        "bot.playground",
+        "bot.console",
+    )
     wrong = [
         f"{module}:{line} imports {name}"
         for module in everywhere(*SHIPPED)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.__main__ import build_parser, tell
+from bot.__main__ import tell
 from bot.errors import SeveralWrongSettingsError, WrongSettingsError
+from bot.grammar import build_parser
 from bot.settings import VARIABLES
 
 ROOT = Path(__file__).parent.parent
@@ -74,7 +75,7 @@ def test_help_is_there_at_once_and_loads_nothing_heavy(tmp_path: Path) -> None:
         done = run(tmp_path, "--help")
         took.append(time.perf_counter() - begun)
         assert done.returncode == 0
-    assert {"fetch", "db", "--version"} <= set(done.stdout.split())
+    assert {"playground", "chat", "fetch", "db", "--version"} <= set(done.stdout.split())
     # What counts is measured by benchmarks.startup: here two busy cores run other tests too.
     assert min(took) < 1.0
     imports = run(tmp_path, "--help", flags=("-X", "importtime")).stderr
@@ -82,7 +83,7 @@ def test_help_is_there_at_once_and_loads_nothing_heavy(tmp_path: Path) -> None:
     assert not re.findall(rf"\| +({'|'.join(HEAVY)})\b", imports)
 
 
-@pytest.mark.parametrize("command", ["fetch", "db"])
+@pytest.mark.parametrize("command", ["playground", "chat", "fetch", "db"])
 def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
     done = run(tmp_path, command, "--help")
     assert done.returncode == 0
@@ -98,13 +99,16 @@ def test_the_version_is_told(tmp_path: Path) -> None:
 def test_an_unknown_command_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
     done = run(tmp_path, "fecth")
     assert done.returncode == 2
-    assert "invalid choice: 'fecth' (choose from 'fetch', 'db')" in done.stderr
+    assert (
+        "invalid choice: 'fecth' (choose from 'playground', 'chat', 'fetch', 'db')" in done.stderr
+    )
 
 
-def test_without_a_token_one_sentence_says_how_to_get_one(tmp_path: Path) -> None:
-    sentence = complaint(run(tmp_path), 78)
-    assert sentence.startswith("DISCORD_TOKEN is not set: create an application on https://")
-    assert len(sentence.splitlines()) == 1
+def test_without_a_token_and_a_model_the_playground_says_what_is_missing(tmp_path: Path) -> None:
+    done = run(tmp_path, MODEL="nowhere/")
+    assert done.returncode == 69
+    assert done.stdout.startswith("DISCORD_TOKEN is not set, so this is the playground")
+    assert done.stderr == "MODEL is nowhere/, but there is no such folder.\n"
 
 
 def test_a_wrong_setting_is_one_sentence(tmp_path: Path) -> None:
@@ -132,7 +136,8 @@ def test_a_wrong_setting_stops_the_other_commands_too(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_behind_by_a_start_that_failed(tmp_path: Path) -> None:
-    run(tmp_path)
+    run(tmp_path, MODEL="nowhere/")
+    run(tmp_path, "chat", "--once", "hello", MODEL="nowhere/")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,12 +7,11 @@ import pytest
 
 from bot.dialogue.turn import Scope
 from bot.engine.request import Completion, GenerationRequest
-from bot.errors import EngineBrokenError, TooManyPendingError
-from bot.outbox import PAUSES_SECONDS
-from bot.ports import MessageGoneError, SendRefusedError, SendTroubleError
+from bot.errors import EngineBrokenError, NoFitReplyError, OwnFaultError, TooManyPendingError
+from bot.ports import SendTroubleError
 from bot.store.database import Database
 from tests.fakes import ScriptedEngine
-from tests.rooms import CHANNEL, Rooms, said
+from tests.rooms import CHANNEL, Rooms, answered, said, settled
 
 
 class BrokenEngine(ScriptedEngine):
@@ -20,21 +19,6 @@ class BrokenEngine(ScriptedEngine):
 
     async def generate(self, request: GenerationRequest) -> list[Completion]:
         raise EngineBrokenError
-
-
-async def settled(rooms: Rooms) -> None:
-    """Return when nothing waits any more."""
-    await rooms.delivery.stop(within_seconds=30)
-
-
-async def idle(rooms: Rooms) -> None:
-    """Return when nobody waits for a reply."""
-    while rooms.delivery.num_pending:  # noqa: ASYNC110  # there is nothing else to wait for
-        await asyncio.sleep(0)
-
-
-def answered(rooms: Rooms) -> list[int]:
-    return [part.reply_to_id for part in rooms.courier.sent]
 
 
 async def test_twenty_quick_messages_are_answered_in_order(database: Database) -> None:
@@ -88,59 +72,6 @@ async def test_two_scopes_are_answered_at_once(database: Database) -> None:
     await settled(rooms)
 
 
-async def test_a_connection_error_is_tried_again_with_the_same_nonce(database: Database) -> None:
-    rooms = Rooms(database)
-    rooms.courier.failures = [SendTroubleError("reset"), SendTroubleError("503")]
-    await rooms.delivery.start(rooms.courier)
-    rooms.delivery.accept(said("hello", 1))
-    await rooms.courier.wait_for(1)
-    await settled(rooms)
-    assert {part.nonce for part in rooms.courier.tries} == {"r1-0"}
-    assert len(rooms.courier.tries) == 3
-    assert rooms.pauses == list(PAUSES_SECONDS[:2])
-
-
-async def test_what_could_not_be_sent_goes_out_after_the_next_start(database: Database) -> None:
-    rooms = Rooms(database)
-    rooms.courier.failures = [SendTroubleError("away")] * (len(PAUSES_SECONDS) + 1)
-    await rooms.delivery.start(rooms.courier)
-    rooms.delivery.accept(said("hello", 1))
-    await idle(rooms)
-    assert rooms.courier.sent == []
-    later = rooms.restart()
-    await later.delivery.start(later.courier)
-    assert answered(later) == [1]
-    assert await later.inbox.unfinished() == []
-
-
-@pytest.mark.parametrize("refusal", [MessageGoneError("gone"), SendRefusedError("no")])
-async def test_what_discord_refuses_is_not_tried_again(
-    database: Database, refusal: Exception
-) -> None:
-    rooms = Rooms(database)
-    assert isinstance(refusal, MessageGoneError | SendRefusedError)
-    rooms.courier.failures = [refusal]
-    await rooms.delivery.start(rooms.courier)
-    rooms.delivery.accept(said("hello", 1))
-    await idle(rooms)
-    assert len(rooms.courier.tries) == 1
-    assert await rooms.inbox.unfinished() == []
-
-
-async def test_a_long_reply_goes_out_in_parts_that_each_have_a_nonce(database: Database) -> None:
-    rooms = Rooms(database)
-    long_text = " ".join(f"word{number}" for number in range(600))
-    rooms.engine.script = lambda _: [long_text]
-    await rooms.delivery.start(rooms.courier)
-    rooms.delivery.accept(said("tell me everything", 1))
-    await rooms.courier.wait_for(3)
-    await settled(rooms)
-    assert [part.nonce for part in rooms.courier.sent] == ["r1-0", "r1-1", "r1-2"]
-    turn = await rooms.history.turn_of_message(900_003)
-    assert turn is not None
-    assert turn.text == long_text
-
-
 async def test_a_stop_finishes_what_runs_and_hands_back_the_rest(database: Database) -> None:
     rooms = Rooms(database)
     rooms.engine.gate.clear()
@@ -179,8 +110,7 @@ async def test_no_fit_reply_is_one_sentence_that_is_not_remembered(database: Dat
     rooms.delivery.accept(said("hello", 1))
     await rooms.courier.wait_for(1)
     await settled(rooms)
-    assert rooms.courier.sent == []
-    assert len(rooms.courier.sentences) == 1
+    assert [part.text for part in rooms.courier.sent] == [str(NoFitReplyError())]
     assert (await rooms.history.head(CHANNEL)).turn_id is None
     assert await rooms.inbox.unfinished() == []
 
@@ -193,7 +123,7 @@ async def test_a_sentence_is_also_tried_again_after_a_connection_error(database:
     rooms.delivery.accept(said("hello", 1))
     await rooms.courier.wait_for(1)
     await settled(rooms)
-    assert len(rooms.courier.sentences) == 1
+    assert [part.nonce for part in rooms.courier.sent] == ["r1-0"]
 
 
 async def test_a_broken_engine_is_told_and_its_messages_are_handed_back(
@@ -204,7 +134,7 @@ async def test_a_broken_engine_is_told_and_its_messages_are_handed_back(
     rooms.delivery.accept(said("hello", 1))
     await rooms.delivery.broken.wait()
     await settled(rooms)
-    assert rooms.courier.sentences == []
+    assert rooms.courier.sent == []
     assert [entry.said.message_id for entry in await rooms.inbox.unfinished()] == [1]
 
 
@@ -224,8 +154,8 @@ async def test_an_unforeseen_error_does_not_hold_up_the_scope(
     rooms.delivery.accept(said("hello", 2))
     await rooms.courier.wait_for(2)
     await settled(rooms)
-    assert answered(rooms) == [2]
-    assert [message_id for message_id, _ in rooms.courier.sentences] == [1]
+    assert answered(rooms) == [1, 2]
+    assert rooms.courier.sent[0].text == str(OwnFaultError())
     assert "Message 1 could not be answered" in caplog.text
     assert "private" not in caplog.text
 

@@ -1,8 +1,8 @@
 """Deleted, edited and erased while they wait or are answered; on a real database."""
 
+from bot.dialogue.turn import Scope
 from bot.store.database import Database
-from tests.rooms import CHANNEL, Rooms, said
-from tests.test_delivery_restart import answered, settled
+from tests.rooms import CHANNEL, Rooms, answered, said, settled
 
 
 async def test_a_deleted_question_gets_no_reply_and_leaves_no_words(database: Database) -> None:
@@ -15,7 +15,6 @@ async def test_a_deleted_question_gets_no_reply_and_leaves_no_words(database: Da
     rooms.engine.gate.set()
     await settled(rooms)
     assert rooms.courier.tries == []
-    assert rooms.courier.sentences == []
     assert (await rooms.history.head(CHANNEL)).turn_id is None
 
 
@@ -60,3 +59,29 @@ async def test_what_waits_for_a_member_is_dropped_before_their_data_is_erased(
     await rooms.courier.wait_for(1)
     await settled(rooms)
     assert answered(rooms) == [3]
+
+
+async def test_a_server_that_is_left_and_a_channel_that_goes_get_no_reply(
+    database: Database,
+) -> None:
+    rooms = Rooms(database)
+    rooms.engine.gate.clear()
+    await rooms.delivery.start(rooms.courier)
+    thread = said("in a thread", 2, scope=Scope(501), parent_channel_id=500)
+    rooms.delivery.accept(said("in the channel", 1))
+    rooms.delivery.accept(thread)
+    rooms.delivery.accept(said("elsewhere", 3, scope=Scope(600)))
+    await rooms.engine.wait_until_asked(3)
+    await rooms.delivery.forget_channel(500)
+    rooms.engine.gate.set()
+    await settled(rooms)
+    assert answered(rooms) == [3]
+    again = rooms.restart()
+    again.engine.gate.clear()
+    await again.delivery.start(again.courier)
+    again.delivery.accept(said("in the server", 4))
+    await again.engine.wait_until_asked(1)
+    await again.delivery.forget_server(1)
+    again.engine.gate.set()
+    await settled(again)
+    assert answered(again) == [3]

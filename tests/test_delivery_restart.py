@@ -2,19 +2,14 @@
 
 from datetime import timedelta
 
+import pytest
+
 from bot.dialogue.turn import Utterance
 from bot.engine.request import Cancellation
+from bot.ports import Part
 from bot.store.database import Database
-from tests.rooms import NOW, Rooms, said
-
-
-def answered(rooms: Rooms) -> list[int]:
-    return [part.reply_to_id for part in rooms.courier.sent]
-
-
-async def settled(rooms: Rooms) -> None:
-    """Return when nothing waits any more."""
-    await rooms.delivery.stop(within_seconds=30)
+from bot.store.inbox import SqlInbox
+from tests.rooms import NOW, Rooms, answered, said, settled
 
 
 async def interrupted(rooms: Rooms, utterance: Utterance) -> None:
@@ -30,6 +25,7 @@ async def test_a_crash_before_the_send_is_made_good_with_the_same_nonce(
     await interrupted(rooms, said("hello", 1))
     later = rooms.restart()
     await later.delivery.start(later.courier)
+    await settled(later)
     assert [part.nonce for part in later.courier.sent] == ["r1-0"]
     assert later.engine.asked == []
 
@@ -41,6 +37,7 @@ async def test_an_old_reply_is_not_sent_when_the_channel_has_it(database: Databa
     later = rooms.restart()
     later.courier.in_channel = {1: [4242]}
     await later.delivery.start(later.courier)
+    await settled(later)
     assert later.courier.tries == []
     turn = await later.history.turn_of_message(4242)
     assert turn is not None
@@ -53,6 +50,7 @@ async def test_an_old_reply_is_sent_when_the_channel_does_not_have_it(database: 
     rooms.clock.now = NOW + timedelta(minutes=10)
     later = rooms.restart()
     await later.delivery.start(later.courier)
+    await settled(later)
     assert answered(later) == [1]
 
 
@@ -63,6 +61,7 @@ async def test_only_the_missing_parts_go_out_after_a_crash(database: Database) -
     await rooms.inbox.record_part(1, 0, 4242)
     later = rooms.restart()
     await later.delivery.start(later.courier)
+    await settled(later)
     assert [part.number for part in later.courier.sent] == [1]
 
 
@@ -98,3 +97,36 @@ async def test_a_message_that_ends_the_bot_each_time_is_given_up(database: Datab
     await settled(later)
     assert later.engine.asked == []
     assert await later.inbox.unfinished() == []
+
+
+async def test_a_reply_found_after_a_crash_takes_the_place_of_a_sentence(
+    database: Database,
+) -> None:
+    rooms = Rooms(database)
+    await rooms.inbox.record(said("hello", 1))
+    part = Part(channel_id=500, reply_to_id=1, number=0, text="I am at a loss.", nonce="r1-0")
+    await rooms.courier.send(part)
+    later = rooms.restart()
+    await later.delivery.start(later.courier)
+    await settled(later)
+    assert {one.nonce for one in later.courier.tries} == {"r1-0"}
+    assert answered(later) == [1]
+
+
+async def test_a_row_that_cannot_be_read_does_not_silence_the_bot(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    rooms = Rooms(database)
+    await rooms.inbox.record(said("hello", 1))
+
+    class Unreadable(SqlInbox):
+        async def close(self, message_id: int) -> None:
+            raise ValueError("a row from another world")
+
+    later = Rooms(database, courier=rooms.courier, clock=rooms.clock)
+    later.clock.now = NOW + timedelta(minutes=10)
+    later.delivery._inbox = Unreadable(database)
+    await later.delivery.start(later.courier)
+    later.delivery.accept(said("are you there?", 2, created_at=later.clock.now))
+    await later.courier.wait_for(1)
+    assert "Message 1 is left unanswered" in caplog.text

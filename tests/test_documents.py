@@ -11,7 +11,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from bot.__main__ import COMMANDS, build_parser
+from bot.__main__ import COMMANDS
+from bot.grammar import build_parser
 from bot.settings import VARIABLES
 from tests.source_tree import ROOT, everywhere
 

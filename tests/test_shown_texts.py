@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.__main__ import build_parser
+from bot.grammar import build_parser
 from locales.collect import PACKAGES, ROOT, collect, po_path, read_translations
 from tests.cogs.commands_bot import World, commands_world, text_of
 from tests.source_tree import everywhere
@@ -17,7 +17,7 @@ MAX_DESCRIPTION = 100  # characters, of a command, an option or a choice on Disc
 # Calls and keyword arguments that show a text to a person as it is.
 SHOWING = {"print", "tell", "send", "send_message", "reply", "edit", "edit_original_response"}
 SHOWN = {"content", "help", "description", "epilog", "title", "label", "placeholder", "metavar"}
-TERMINAL = ("bot.__main__", "bot.console", "bot.doctor", "bot.playground")
+TERMINAL = ("bot.__main__", "bot.grammar", "bot.console", "bot.playground", "bot.doctor")
 NOT_WORDS = {"banter ", "\n"}
 
 

@@ -33,6 +33,9 @@ BOUNDS: Mapping[str, Bound] = {
 }
 
 
+MIN_WARM_TOP_K = 20  # with one word to choose from, warmth would change nothing
+
+
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
     """How the words of one reply are drawn.
@@ -63,13 +66,14 @@ class SamplingParams:
         named = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in named.items() if value is not None}
 
-    def warmer(self, *, seed: int | None = None) -> "SamplingParams":
-        """The same, drawn more freely: for a second try after an unfit reply."""
+    def warmer(self) -> "SamplingParams":
+        """The same, drawn more freely and otherwise: for another try after an unfit reply."""
         return replace(
             self,
             temperature=min(self.temperature + 0.3, float(BOUNDS["temperature"].high)),
+            top_k=max(self.top_k, MIN_WARM_TOP_K) if self.top_k else 0,
             repetition_penalty=min(self.repetition_penalty + 0.1, 2.0),
-            seed=seed if seed is not None else self.seed,
+            seed=None if self.seed is None else (self.seed + 1) % 2**31,
         )
 
 

@@ -1,13 +1,14 @@
 """Dialogues without end: scenes strung together, with questions about what was told."""
 
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from training.smalltalk.noise import Manner, draw_manner, type_out
 from training.smalltalk.scenes import Book, Line, Recall, Scene, load_book
 from training.smalltalk.template import Sequence as Template
-from training.smalltalk.template import expand
+from training.smalltalk.template import Slot, expand, slot_keys
 from training.smalltalk.words import Split, Vocabulary, Word, draw, load_words
 
 Dialogue = tuple[str, ...]  # turns, the member first, then by turns
@@ -18,6 +19,7 @@ _FACT_SHARE = 0.42  # of the scenes that follow one another
 _ASKED_SHARE = 0.6  # of the told facts that are asked for at once
 _ASKED_LATER_SHARE = 0.5
 _UNTOLD_SHARE = 0.05
+_ANSWERED_SHARE = 0.65  # of the bot's questions that the grammar knows answers to
 _REACTION_SHARE = 0.2
 _CLOSED_SHARE = 0.08
 _WHOLE_SHARE = 0.75  # of the scenes that are played to their end
@@ -69,11 +71,10 @@ class Grammar:
     def __init__(self, book: Book, words: dict[str, Vocabulary]) -> None:
         self._words = words
         self._recalls = {recall.fact: recall for recall in book.recalls}
-        self._scenes: dict[tuple[str, str], tuple[list[Scene], list[float]]] = {}
-        for kind in ("opening", "closing", "reaction", "fact", "topic", "answer"):
-            for language in ("en", "ko"):
-                scenes = [s for s in book.scenes if s.language == language and _kind(s) == kind]
-                self._scenes[kind, language] = (scenes, [scene.weight for scene in scenes])
+        self._scenes: dict[tuple[str, str], list[Scene]] = {}
+        for scene in book.scenes:
+            self._scenes.setdefault((_kind(scene), scene.language), []).append(scene)
+        self._answering = _by_question(book.scenes)
         self.book = book
 
     def dialogue(self, rng: random.Random, split: Split = Split.SEEN) -> Dialogue:
@@ -100,17 +101,22 @@ class Grammar:
         """
         course = _Course(rng, split, fact_scene.language, draw_manner(rng))
         assert fact_scene.fact is not None
-        self._play(course, fact_scene, whole=False, num_exchanges=_telling_exchange(fact_scene))
+        recall = self._recalls[fact_scene.fact]
+        num_telling = _telling_exchange(fact_scene, fact_slot(recall))
+        self._play(course, fact_scene, whole=False, num_exchanges=num_telling)
         for _ in range(num_between):
             self._play(course, self._draw_scene(course, "topic"), whole=False, num_exchanges=1)
-        recall, cast = self._recalls[fact_scene.fact], course.told[fact_scene.fact]
+        cast = course.told[fact_scene.fact]
         course.turns.append(self._say(course, recall.questions, cast, by_bot=False))
         return tuple(course.turns), cast.look_up(fact_slot(recall), by_bot=True)
 
     def _continue(self, course: _Course) -> None:
         """One more scene, reaction or question."""
         roll = course.rng.random()
-        if course.turns and roll < _REACTION_SHARE:
+        answering = self._scenes_after(course)
+        if answering and course.rng.random() < _ANSWERED_SHARE:
+            self._play(course, _pick(course, answering))
+        elif course.turns and roll < _REACTION_SHARE:
             self._play(course, self._draw_scene(course, "reaction"))
         elif roll > 1 - _UNTOLD_SHARE:
             self._ask_untold(course)
@@ -126,13 +132,17 @@ class Grammar:
             if course.told and course.rng.random() < _ASKED_LATER_SHARE:
                 self._ask(course, course.rng.choice(list(course.told)))
 
+    def _scenes_after(self, course: _Course) -> list[Scene]:
+        """The scenes that answer the question at the end of what the bot said last."""
+        if not course.turns:
+            return []
+        last = course.turns[-1]
+        sentences = re.split(r"(?<=[.!?]) ", last)[-1:]
+        scenes = [s for end in (last, *sentences) for s in self._answering.get(end, ())]
+        return [s for s in dict.fromkeys(scenes) if s.fact is None or s.fact not in course.told]
+
     def _draw_scene(self, course: _Course, kind: str) -> Scene:
-        scenes, weights = self._scenes[kind, course.language]
-        for _ in range(8):
-            scene = course.rng.choices(scenes, weights)[0]
-            if scene.title not in course.played:
-                break
-        return scene
+        return _pick(course, self._scenes[kind, course.language])
 
     def _play(
         self, course: _Course, scene: Scene, *, whole: bool = True, num_exchanges: int = 1
@@ -164,7 +174,7 @@ class Grammar:
             course.rng.choice(options), course.rng, lambda key: cast.look_up(key, by_bot=by_bot)
         )
         if by_bot:
-            return text[:1].upper() + text[1:]
+            return _capitalised(text.strip(), cast)
         kept = [word.told for word in cast.words.values()]
         return type_out(text, course.manner, course.rng, kept)
 
@@ -190,15 +200,41 @@ class Grammar:
         cast = _Cast(lambda slot: self._draw_word(course, slot))
         course.turns.append(self._say(course, recall.questions, cast, by_bot=False))
         course.turns.append(self._say(course, recall.untold, cast, by_bot=True))
-        scenes = [s for s in self._scenes["answer", course.language][0] if s.fact == recall.fact]
+        scenes = [s for s in self._scenes["answer", course.language] if s.fact == recall.fact]
         if scenes and course.rng.random() < 0.6:
-            self._play(course, course.rng.choice(scenes))
+            self._play(course, _pick(course, scenes))
             if course.rng.random() < _ASKED_SHARE:
                 self._ask(course, recall.fact)
 
 
+def _capitalised(text: str, cast: _Cast) -> str:
+    """`text` with a capital, unless it begins with a word that the bot can only repeat."""
+    repeated = [word.answered for word in cast.words.values() if not word.known]
+    if any(word[:1].islower() and text.startswith(word) for word in repeated):
+        return text
+    return text[:1].upper() + text[1:]
+
+
+def _pick(course: _Course, scenes: Sequence[Scene]) -> Scene:
+    """A scene by its weight, one that was not played yet if there is one at hand."""
+    weights = [scene.weight for scene in scenes]
+    for _ in range(8):
+        scene = course.rng.choices(scenes, weights)[0]
+        if scene.title not in course.played:
+            break
+    return scene
+
+
+def _by_question(scenes: Sequence[Scene]) -> dict[str, list[Scene]]:
+    by_question: dict[str, list[Scene]] = {}
+    for scene in scenes:
+        for question in scene.questions:
+            by_question.setdefault(question, []).append(scene)
+    return by_question
+
+
 def _kind(scene: Scene) -> str:
-    for kind in ("opening", "closing", "reaction", "answer"):
+    for kind in ("opening", "closing", "reaction", "answer", "after"):
         if kind in scene.tags:
             return kind
     return "fact" if scene.fact else "topic"
@@ -206,12 +242,15 @@ def _kind(scene: Scene) -> str:
 
 def fact_slot(recall: Recall) -> str:
     """The slot whose word answers the questions of `recall`: the first in its first answer."""
-    slots = [part for part in recall.answers[0] if not isinstance(part, str)]
-    return next(part.key for part in slots if hasattr(part, "key"))
+    return next(part.key for part in recall.answers[0] if isinstance(part, Slot))
 
 
-def _telling_exchange(scene: Scene) -> int:
-    return max(1, len(scene.trunk) // 2)
+def _telling_exchange(scene: Scene, slot: str) -> int:
+    """How many exchanges of `scene` are played until its fact is told and answered."""
+    for i in range(0, len(scene.trunk), 2):
+        if any(slot in slot_keys(option) for option in scene.trunk[i].options):
+            return i // 2 + 1
+    raise ValueError(f"the scene {scene.title!r} never tells {slot!r}")
 
 
 def load_grammar() -> Grammar:

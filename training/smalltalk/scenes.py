@@ -3,6 +3,7 @@
 A scene begins with `== title *weight tags`. `>` is what a member says, `<` what the bot answers;
 neighbouring lines of one sign are alternatives. `/` begins one of several ways to go on. `%` is a
 row of texts that belong together, parted by `=>`, called `{1}`, `{2}` … in the scene.
+`@` in a scene tagged `after` or `answer` is a question of the bot that the scene answers.
 A block `== recall fact` asks for a fact: `>` questions, `<` answers, `~` answers to who never
 told it. The tag `fact=name` marks a scene that tells it.
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 from training.smalltalk.template import Sequence, parse
 
 _FOLDER = Path(__file__).parent / "scenes"
-_HEADING = re.compile(r"== (?P<title>[^*=]+?)(?: \*(?P<weight>[\d.]+))?(?P<tags>(?: [\w=]+)*)")
+_HEADING = re.compile(r"== (?P<title>[^*]+?)(?: \*(?P<weight>[\d.]+)(?P<tags>(?: [\w=]+)*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Line:
 class Scene:
     """A piece of small talk: a trunk of turns, then one of the branches.
 
-    `tags`: opening, closing, reaction, answer (only after the bot asked for its fact).
+    `tags`: opening, closing, reaction, after (only after one of `questions`), answer (only
+    after the bot asked for its fact).
     """
 
     title: str
@@ -41,6 +43,7 @@ class Scene:
     trunk: tuple[Line, ...]
     branches: tuple[tuple[Line, ...], ...]
     rows: tuple[tuple[Sequence, ...], ...]
+    questions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class _Draft:
     trunk: list[tuple[str, str]] = field(default_factory=list)
     branches: list[list[tuple[str, str]]] = field(default_factory=list)
     rows: list[str] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
 
 
 def load_book(folder: Path = _FOLDER) -> Book:
@@ -98,7 +102,7 @@ def _read_drafts(path: Path) -> Iterator[_Draft]:
             if draft is not None:
                 yield draft
             draft = _Draft(heading)
-        elif draft is None or text[0] not in "></%~":
+        elif draft is None or text[0] not in "></%~@":
             raise ValueError(f"{path.name}:{number}: not a line of a scene: {text!r}")
         else:
             _add_line(draft, text)
@@ -107,8 +111,9 @@ def _read_drafts(path: Path) -> Iterator[_Draft]:
 
 
 def _add_line(draft: _Draft, text: str) -> None:
-    if text[0] == "%":
-        draft.rows.append(text[1:].strip())
+    if text[0] in "%@":
+        rows = draft.rows if text[0] == "%" else draft.questions
+        rows.append(text[1:].strip())
         return
     if text[0] == "/":
         draft.branches.append([])
@@ -130,7 +135,7 @@ def _lines(marked: list[tuple[str, str]]) -> tuple[Line, ...]:
 
 
 def _scene(draft: _Draft, language: str) -> Scene:
-    title, tags = draft.heading["title"], draft.heading["tags"].split()
+    title, tags = draft.heading["title"], (draft.heading["tags"] or "").split()
     scene = Scene(
         title=title,
         weight=float(draft.heading["weight"] or 1),
@@ -140,9 +145,11 @@ def _scene(draft: _Draft, language: str) -> Scene:
         trunk=_lines(draft.trunk),
         branches=tuple(_lines(branch) for branch in draft.branches),
         rows=tuple(tuple(parse(cell.strip()) for cell in row.split("=>")) for row in draft.rows),
+        questions=tuple(draft.questions),
     )
-    for lines in (scene.trunk, *scene.branches):
-        if len(lines) % 2 or (lines and lines[0].by_bot):
+    for branch in scene.branches or ((),):
+        speakers = [line.by_bot for line in (*scene.trunk, *branch)]
+        if not speakers or speakers != [False, True] * (len(speakers) // 2):
             raise ValueError(f"the scene {title!r} does not alternate from member to bot")
     return scene
 

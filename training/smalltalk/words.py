@@ -39,10 +39,11 @@ class Vocabulary:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word as the member writes it and as the bot does: `told` is the member's form."""
+    """A word as the member writes it, and as the bot does; `known`: the bot could spell it."""
 
     told: str
     answered: str
+    known: bool
 
 
 def load_words(folder: Path = _FOLDER) -> dict[str, Vocabulary]:
@@ -90,9 +91,9 @@ def draw(vocabulary: Vocabulary, rng: random.Random, split: Split, *, lower: boo
         word = invent_korean(rng) if vocabulary.korean else invent(rng, capital=capital)
     else:
         word = rng.choice(vocabulary.seen)
-        return Word(word.lower() if lower else word, word)
+        return Word(word.lower() if lower else word, word, known=True)
     told = word.lower() if lower else word
-    return Word(told, told)
+    return Word(told, told, known=False)
 
 
 def invent(rng: random.Random, *, capital: bool) -> str:

@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loop_lag", description=__doc__)
     parser.add_argument("--model", type=Path, help="a folder (default: a random DialoGPT-small)")
     parser.add_argument("--replies", type=int, default=20)
-    parser.add_argument("--new-tokens", type=int, default=12)
+    parser.add_argument("--new-tokens", type=int, default=8)
     parser.add_argument("--idle-seconds", type=float, default=5.0)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="banter-lag-") as name:

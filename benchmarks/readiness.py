@@ -18,7 +18,7 @@ from tests.discord_server.bot_process import BotProcess
 from tests.discord_server.server import DiscordServer, serving
 from tests.tiny_models import make_tiny_gpt2
 
-MODEL_SECONDS = re.compile(r"model loaded in ([0-9.]+) s")
+MODEL_SECONDS = re.compile(r"Model loaded in ([0-9.]+) s")
 READY = "Ready:"
 
 

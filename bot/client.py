@@ -1,10 +1,9 @@
 """The Discord client: what it listens to, what it loads, and how it connects."""
 
 import asyncio
-import hashlib
-import json
 import logging
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +13,11 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.admission import Admission
+from bot.command_sync import sync_commands
 from bot.conversation import Conversation
 from bot.delivery import Delivery
 from bot.engine.request import Engine
-from bot.errors import StoreUnavailableError, UnavailableError, WrongSettingsError
+from bot.errors import UnavailableError, WrongSettingsError
 from bot.ports import HistoryStore, PrivacyStore, SamplingStore, ServerStore
 from bot.settings import Settings
 
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 EXTENSIONS = (
     "cogs.errors",
+    "cogs.gate",
     "cogs.chat",
     "cogs.history",
     "cogs.settings",
@@ -40,8 +41,6 @@ PERMISSIONS = discord.Permissions(
     send_messages_in_threads=True,
     read_message_history=True,
 )
-
-BOT_ITSELF = 0  # the guild id under which ServerStore keeps what belongs to no server
 
 TOKEN_SHAPE = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -69,6 +68,21 @@ class Services:
     settings: Settings
 
 
+Admits = Callable[[discord.Interaction[Any]], Awaitable[bool]]
+
+
+class GatedTree(app_commands.CommandTree["ChatBot"]):
+    """The commands, behind the gate of their client."""
+
+    async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
+        """Whether the command may be used; the gate has said why not."""
+        return await self.client.admits(interaction)
+
+
+async def _admit(_: discord.Interaction[Any]) -> bool:
+    return True
+
+
 class ChatBot(commands.Bot):
     """The bot on Discord; the cogs do the talking."""
 
@@ -77,6 +91,7 @@ class ChatBot(commands.Bot):
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
         super().__init__(
             command_prefix=commands.when_mentioned,
+            tree_cls=GatedTree,
             help_command=None,
             intents=intents_for(services.settings),
             allowed_mentions=discord.AllowedMentions.none(),
@@ -94,6 +109,7 @@ class ChatBot(commands.Bot):
         self.services = services
         self._extension_names = extensions
         self._was_ready = False
+        self.admits: Admits = _admit  # an extension sets it
         self.closed = asyncio.Event()  # set when `close` is through
 
     async def close(self) -> None:
@@ -105,7 +121,10 @@ class ChatBot(commands.Bot):
         """Load the cogs and tell Discord of their commands: once, before the first event."""
         for name in self._extension_names:
             await self.load_extension(name)
-        await self._sync_commands()
+        services = self.services
+        await sync_commands(
+            self.tree, services.servers, self.application_id, services.settings.dev_guild_id
+        )
 
     def dispatch(self, event_name: str, /, *args: Any, **kwargs: Any) -> None:
         """Pass an event on; discord.py's timer for `ready` fires into a closed client."""
@@ -132,43 +151,6 @@ class ChatBot(commands.Bot):
             permissions=PERMISSIONS,
             scopes=("bot", "applications.commands"),
         )
-
-    async def _sync_commands(self) -> None:
-        """Send the commands to Discord if their definition is not what it has."""
-        guild_id = self.services.settings.dev_guild_id
-        guild = discord.Object(guild_id) if guild_id else None
-        if guild:
-            self.tree.copy_global_to(guild=guild)
-        key = f"commands:{self.application_id}"
-        definition = f"{guild_id or 0}:{await self._digest(guild)}"
-        try:
-            if await self.services.servers.setting(BOT_ITSELF, key) == definition:
-                return
-        except StoreUnavailableError:
-            logger.warning("The commands are sent again: nobody knows whether they changed.")
-        try:
-            await self.tree.sync(guild=guild)
-        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-            # The bot can still chat, and the next start tries again.
-            logger.error("Discord did not take the slash commands: %s", error)  # noqa: TRY400 - no bug
-            return
-        logger.info("The slash commands changed and were sent to Discord.")
-        try:
-            await self.services.servers.save_setting(BOT_ITSELF, key, definition)
-        except StoreUnavailableError as error:
-            logger.warning("The next start sends the commands again: %s", error)
-
-    async def _digest(self, guild: discord.Object | None) -> str:
-        """A hash of what `tree.sync` would send, translations included."""
-        translator = self.tree.translator
-        payload = [
-            await command.get_translated_payload(self.tree, translator)
-            if translator
-            else command.to_dict(self.tree)
-            for command in self.tree.get_commands(guild=guild)
-        ]
-        payload.sort(key=lambda command: (command["type"], command["name"]))
-        return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
 
 
 def intents_for(settings: Settings) -> discord.Intents:

@@ -21,6 +21,8 @@ ChatError
 ├── UnknownChoiceError             an option's value that is none of its choices
 ├── NotAllowedError                the member lacks a permission
 ├── NotHereError                   a command that makes no sense in this place
+├── NotOpenError                   a command that the operator's lists keep from a member
+├── TooSoonError                   a command that one may use only once in a while
 ├── CommandChangedError            Discord still shows an older form of a command
 ├── NothingSaidError               a message that only mentions the bot
 ├── OnlyTextError                  a message with nothing in it that can be read
@@ -85,19 +87,27 @@ class AdmissionError(ChatError):
 class CoolingDownError(AdmissionError):
     """The member wrote again before the cooldown was over."""
 
-    sentence = "One moment, please: I can answer you again in {seconds} s."
+    sentence = (
+        "One moment, please: I did not take that in. Please send it again in {seconds} s."
+    )
 
 
 class QueueFullError(AdmissionError):
     """The queue has no place left."""
 
-    sentence = "Too many people are talking to me right now: please try again in a minute."
+    sentence = (
+        "Too many people are talking to me right now, and I did not take that in: please send it "
+        "again in a minute."
+    )
 
 
 class TooManyPendingError(AdmissionError):
     """The member already waits for several replies."""
 
-    sentence = "I am still answering your earlier messages: please wait for those first."
+    sentence = (
+        "I am still answering your earlier messages and did not take that in: please send it again "
+        "when you have my replies."
+    )
 
 
 class EngineError(ChatError):
@@ -115,7 +125,7 @@ class ContextTooLongError(EngineError):
 class EngineMemoryError(EngineError):
     """The device has no memory left for this request."""
 
-    sentence = "My graphics memory is full: please try a shorter message or `/reset`."
+    sentence = "My memory is full: please try a shorter message or `/reset`."
 
 
 class EngineBrokenError(EngineError):
@@ -176,6 +186,21 @@ class NotHereError(ChatError):
     """A command that makes no sense in this place."""
 
     sentence = "That works only in a server, not in a direct message."
+
+
+class NotOpenError(ChatError):
+    """The operator's lists keep a member, a role or a place from the bot."""
+
+    sentence = (
+        "The person who runs me has not opened me to you here: only `/help`, `/privacy` and "
+        "`/mydata` work."
+    )
+
+
+class TooSoonError(ChatError):
+    """A command that costs much, used again too soon."""
+
+    sentence = "You have just done that: it works again in {seconds} s."
 
 
 class CommandChangedError(ChatError):

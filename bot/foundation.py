@@ -28,6 +28,8 @@ from bot.store.retention import Retention
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
+FETCH_STOP_SECONDS = 5.0  # a fetch that was told to stop has to remove what it began
+
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
@@ -151,8 +153,7 @@ async def _fetch(settings: Settings) -> None:
     try:
         exit_code = await child.wait()
     except asyncio.CancelledError:
-        child.terminate()
-        await child.wait()
+        await _stop(child)
         raise
     if exit_code != 0:
         raise ModelError(
@@ -160,6 +161,19 @@ async def _fetch(settings: Settings) -> None:
             "another one.",
             model=settings.model,
         )
+
+
+async def _stop(child: asyncio.subprocess.Process) -> None:
+    """End `child`, which may be over already, and wait for it; kill it where it takes too long."""
+    with suppress(ProcessLookupError):
+        child.terminate()
+    try:
+        async with asyncio.timeout(FETCH_STOP_SECONDS):
+            await child.wait()
+    except TimeoutError:
+        with suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()
 
 
 async def _end(task: "asyncio.Task[None]") -> None:

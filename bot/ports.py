@@ -57,14 +57,14 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class ScopeStatus:
-    """What is remembered of a scope since its last reset, for `/status`.
+    """What the newest reply of a scope was made of, for `/status`.
 
-    `num_prompt_tokens` and `context_start_at` are of the newest bot turn.
+    `num_turns` counts the turns from where its prompt began up to itself; 0 and None after a
+    reset.
     """
 
     num_turns: int
     num_prompt_tokens: int | None
-    num_context_turns: int | None
     context_start_at: datetime | None
 
 
@@ -106,7 +106,7 @@ class HistoryStore(Protocol):
         ...
 
     async def status(self, scope: Scope) -> ScopeStatus:
-        """What is remembered of `scope`."""
+        """What the newest reply of `scope` was made of."""
         ...
 
 
@@ -178,6 +178,10 @@ class ServerStore(Protocol):
 
     async def save_locale(self, user_id: int, locale: str) -> None:
         """Remember a member's locale; writes only when it changed."""
+        ...
+
+    async def servers(self) -> list[int]:
+        """The ids of all servers of which something is kept."""
         ...
 
     async def purge_server(self, guild_id: int, channel_ids: Sequence[int]) -> None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -30,6 +30,12 @@ DRIVERS = {  # what people write -> the asynchronous driver that the store needs
     "postgres": "postgresql+asyncpg",
     "postgresql": "postgresql+asyncpg",
 }
+MAX_PORT = 65_535
+# user:password@host:port/name?more=…, as SQLAlchemy reads it: brackets in a password are fine.
+_SERVER = re.compile(
+    r"(?:[^:/@]*(?::(?P<password>[^@]*))?@)?"
+    r"(?:\[[^]/?@]+\]|[^:/?@[\]]+)?(?::(?P<port>[0-9]{1,5}))?(?:/[^?]*)?(?:\?.*)?"
+)
 
 
 def _sampling(name: str) -> Any:
@@ -53,9 +59,14 @@ def _check_database_url(value: object) -> object:
     scheme, _, rest = str(value).partition("://")
     driver = DRIVERS.get(scheme, scheme)
     is_file = driver == DRIVERS["sqlite"] and re.match(r"/(?!:memory:).", rest)
-    if not is_file and not (driver == DRIVERS["postgresql"] and rest):
+    if not is_file and not (driver == DRIVERS["postgresql"] and _is_server(rest)):
         raise ValueError("not a database we know")
     return f"{driver}://{rest}"
+
+
+def _is_server(rest: str) -> bool:
+    found = _SERVER.fullmatch(rest) if rest else None
+    return found is not None and 1 <= int(found["port"] or 1) <= MAX_PORT
 
 
 def _check_web_address(value: object) -> object:
@@ -129,7 +140,8 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """What must never stand in a log line."""
         hidden = (self.discord_token, self.history_key)
-        password = urlsplit(self.database_url).password
+        server = _SERVER.fullmatch(self.database_url.partition("://")[2])
+        password = server["password"] if server else None
         written = [secret.get_secret_value() for secret in hidden if secret]
         return (*written, password, unquote(password)) if password else tuple(written)
 

@@ -1,5 +1,6 @@
 """Finds a fit reply: context, engine, guards, and a ladder of further tries."""
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from bot.engine.request import (
 )
 from bot.errors import EngineMemoryError, NoFitReplyError
 from bot.ports import Rejected, TokenizerThread
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +100,9 @@ class Speaker:
         judge = partial(_judge, said=said.text, own_turns=_own_texts(turns))
         for attempt, limits in self._ladder(params):
             asked = Asked(said, tuple(turns), attempt, deadline, cancellation)
-            try:
-                context, completions = await self._generate(
-                    asked, limits.shorter() if is_memory_short else limits
-                )
-            except EngineMemoryError:
-                if is_memory_short:
-                    raise
-                is_memory_short = True
-                context, completions = await self._generate(asked, limits.shorter())
+            context, completions, is_memory_short = await self._complete(
+                asked, limits, is_memory_short=is_memory_short
+            )
             # In the tokenizer's thread: many long candidates take their time.
             candidates, choice = await self._tokenizer.run(partial(judge, completions))
             rejected += _rejected(candidates, choice)
@@ -125,6 +123,17 @@ class Speaker:
         yield params, self._limits
         yield params.warmer(), self._limits
         yield params.warmer(), self._limits.shorter()
+
+    async def _complete(
+        self, asked: Asked, limits: ContextLimits, *, is_memory_short: bool
+    ) -> tuple[Context, list[Completion], bool]:
+        """Run the model, and once more with less when the memory is full; whether it is."""
+        if not is_memory_short:
+            try:
+                return *await self._generate(asked, limits), False
+            except EngineMemoryError:
+                logger.warning("The device's memory is full: trying a shorter context.")
+        return *await self._generate(asked, limits.shorter()), True
 
     async def _generate(
         self, asked: Asked, limits: ContextLimits

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from unicodedata import east_asian_width
 
 import discord
@@ -141,6 +142,13 @@ def _cell(name: str, value: Number | None, locale: str) -> str:
     if OFF.get(name) == value:
         return say("{value} (off)", locale, value=written(value))
     return written(value)
+
+
+def model_name(model: str) -> str:
+    """What the members see of MODEL: of a folder only its name, for its path is the operator's."""
+    path = Path(model)
+    is_folder = path.is_absolute() or model.startswith((".", "~")) or path.is_dir()
+    return path.expanduser().resolve().name if is_folder else model
 
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> str:

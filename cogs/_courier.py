@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -26,7 +27,8 @@ logger = logging.getLogger(__name__)
 BACKOFF_SECONDS = 600.0  # Discord bans an address after 10,000 refused requests in 10 minutes
 NOTICE_SECONDS = 15.0  # how long a notice stays
 TYPING_SECONDS = 8.0  # Discord shows it for 10
-NUM_SEARCHED = 50  # messages after a question among which its answer is looked for
+NUM_SEARCHED = 100  # messages after a question among which its answer is looked for: one page
+NUM_NOTICES = 4096  # of which the ids are kept
 
 NOBODY = discord.AllowedMentions.none()
 
@@ -56,6 +58,7 @@ class DiscordCourier:
         self._servers = servers
         self._clock = clock
         self._closed_until: dict[int, float] = {}
+        self._notice_ids: OrderedDict[int, None] = OrderedDict()
         self._removals: set[asyncio.Task[None]] = set()
 
     def may_write(self, channel_id: int) -> bool:
@@ -81,15 +84,19 @@ class DiscordCourier:
 
     async def notify(self, said: Utterance, error: ChatError) -> int:
         """Say that a message is not taken in, beside the reply it may have; raises a SendError."""
-        return await self.send(
+        notice_id = await self.send(
             Part(
                 channel_id=said.scope.channel_id,
                 reply_to_id=said.message_id,
                 number=0,
                 text=await self.sentence(said, error),
-                nonce=f"n{said.message_id}",
+                nonce=_notice_nonce(said.message_id),
             )
         )
+        self._notice_ids[notice_id] = None
+        while len(self._notice_ids) > NUM_NOTICES:
+            self._notice_ids.popitem(last=False)
+        return notice_id
 
     async def say(self, said: Utterance, error: ChatError) -> int | None:
         """The same for a sentence that may get lost: None when it could not be sent."""
@@ -114,7 +121,8 @@ class DiscordCourier:
     async def sent_parts(self, said: Utterance) -> list[int]:
         """The ids of our messages in the channel that answer `said`, oldest first.
 
-        Raises a SendError; SendRefusedError also where we may not look.
+        Raises a SendError; SendRefusedError also where we may not look, and where so much was
+        written since that the answer may be beyond what we look at.
         """
         channel_id = said.scope.channel_id
         if not self._reads_history(channel_id):
@@ -122,13 +130,16 @@ class DiscordCourier:
         channel = self._client.get_partial_messageable(channel_id)
         after = discord.Object(said.message_id)
         with self._translating(channel_id):
-            return [
-                message.id
+            searched = [
+                message
                 async for message in channel.history(
                     limit=NUM_SEARCHED, after=after, oldest_first=True
                 )
-                if self._answers(message, said.message_id)
             ]
+        found = [message.id for message in searched if self._answers(message, said.message_id)]
+        if not found and len(searched) >= NUM_SEARCHED:
+            raise SendRefusedError("nobody knows whether the message was answered")
+        return found
 
     @asynccontextmanager
     async def typing(self, channel_id: int) -> AsyncIterator[None]:
@@ -172,8 +183,12 @@ class DiscordCourier:
         return channel.permissions_for(channel.guild.me).read_message_history
 
     def _answers(self, message: discord.Message, message_id: int) -> bool:
-        is_ours = self._client.user is not None and message.author.id == self._client.user.id
-        return is_ours and bool(message.reference and message.reference.message_id == message_id)
+        """Whether `message` is a part of our reply, and not what `notify` said beside it."""
+        if self._client.user is None or message.author.id != self._client.user.id:
+            return False
+        if message.id in self._notice_ids or message.nonce == _notice_nonce(message_id):
+            return False
+        return bool(message.reference and message.reference.message_id == message_id)
 
     async def _locale_of(self, said: Utterance) -> str:
         """The locale last seen from the author, else the server's."""
@@ -228,6 +243,10 @@ class DiscordCourier:
             error,
             BACKOFF_SECONDS / 60,
         )
+
+
+def _notice_nonce(message_id: int) -> str:
+    return f"n{message_id}"
 
 
 def _closes_channel(error: discord.HTTPException) -> bool:

@@ -15,17 +15,26 @@ def is_written_by_a_person(message: discord.Message) -> bool:
 
 
 def is_welcome(message: discord.Message, settings: Settings) -> bool:
-    """Whether the operator's lists let `message` in; an empty list of what is allowed lets all.
+    """Whether the operator's lists let `message` in."""
+    in_server = not isinstance(message.channel, discord.DMChannel)
+    if in_server and message.guild is None:  # one that Discord has not told us about yet
+        return False
+    return is_open_to(message.author, message.channel, settings, in_server=in_server)
 
-    Nobody's roles are known in a DM: where only certain roles may talk, DMs are closed.
+
+def is_open_to(
+    member: discord.abc.User, channel: object, settings: Settings, *, in_server: bool
+) -> bool:
+    """Whether the operator's lists let a member talk to us in `channel`.
+
+    An empty list of what is allowed lets all. Nobody's roles are known in a DM: where only
+    certain roles may talk, DMs are closed.
     """
-    if message.author.id in settings.blocked_user_ids:
+    if member.id in settings.blocked_user_ids:
         return False
-    if isinstance(message.channel, discord.DMChannel):
+    if not in_server:
         return settings.allow_dms and not settings.allowed_role_ids
-    if message.guild is None:  # a server that Discord has not told us about yet
-        return False
-    return _is_open_channel(message, settings) and _has_open_role(message, settings)
+    return _is_open_channel(channel, settings) and _has_open_role(member, settings)
 
 
 def can_answer(message: discord.Message) -> bool:
@@ -45,21 +54,19 @@ def can_answer(message: discord.Message) -> bool:
     return granted.view_channel and granted.send_messages
 
 
-def _is_open_channel(message: discord.Message, settings: Settings) -> bool:
+def _is_open_channel(channel: object, settings: Settings) -> bool:
     """Whether the channel is open; a thread counts as the channel it hangs on, too."""
     allowed, blocked = settings.allowed_channel_ids, settings.blocked_channel_ids
-    channel = message.channel
-    if isinstance(channel, discord.PartialMessageable) and (allowed or blocked):
-        return False  # a thread of an unknown channel
+    if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
+        return not allowed and not blocked  # a thread of an unknown channel
     ids = {channel.id}
     if isinstance(channel, discord.Thread):
         ids.add(channel.parent_id)
     return not ids & blocked and (not allowed or bool(ids & allowed))
 
 
-def _has_open_role(message: discord.Message, settings: Settings) -> bool:
+def _has_open_role(member: discord.abc.User, settings: Settings) -> bool:
     if not settings.allowed_role_ids:
         return True
-    author = message.author
-    roles = author.roles if isinstance(author, discord.Member) else []
+    roles = member.roles if isinstance(member, discord.Member) else []
     return any(role.id in settings.allowed_role_ids for role in roles)

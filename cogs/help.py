@@ -12,10 +12,11 @@ from discord.ext import commands
 from bot.client import ChatBot
 from bot.settings import Settings
 from bot.texts import say
-from cogs._answers import tell
+from cogs._answers import model_name, tell
 from cogs._locale import MemberLocales, locale_of
 from cogs._places import in_servers_and_dms, installed_in_servers
 from cogs._translator import CatalogueTranslator
+from cogs.gate import OPEN_TO_ALL
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +27,14 @@ class HelpCommands(commands.Cog):
     def __init__(self, bot: commands.Bot, settings: Settings) -> None:
         self._bot = bot
         self._settings = settings
+        self._model = model_name(settings.model)
         self._ids: Mapping[str, int] = {}
 
-    @app_commands.command(name="help", description=locale_str("What I am and how to talk to me"))
+    @app_commands.command(
+        name="help",
+        description=locale_str("What I am and how to talk to me"),
+        extras={OPEN_TO_ALL: True},
+    )
     @in_servers_and_dms
     @installed_in_servers
     async def help(self, interaction: discord.Interaction) -> None:
@@ -44,7 +50,7 @@ class HelpCommands(commands.Cog):
                 "I am **a bot**, not a person. A language model ({model}) writes my replies, and "
                 "it makes things up: please do not rely on what I say.",
                 locale,
-                model=f"`{self._settings.model}`",
+                model=f"`{self._model}`",
             ),
             say(
                 "**Talk to me**: mention me ({mention}), or reply to one of my messages.",

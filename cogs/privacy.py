@@ -19,14 +19,17 @@ from bot.settings import Settings
 from bot.texts import say
 from cogs._answers import tell
 from cogs._locale import LEAVES_NO_TRACE, locale_of
+from cogs._pace import Pace
 from cogs._places import (
     IN_SERVERS_AND_DMS,
     INSTALLED_IN_SERVERS,
     in_servers_and_dms,
     installed_in_servers,
 )
+from cogs.gate import OPEN_TO_ALL
 
 CONFIRMED = "yes"
+ERASE_SECONDS = 60.0  # between two of a member: each writes the whole file anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class PrivacyCommands(commands.Cog):
         self._store = store
         self._delivery = delivery
         self._facts = facts
+        self._pace = Pace(ERASE_SECONDS)
 
     mydata = app_commands.Group(
         name="mydata",
@@ -54,7 +58,9 @@ class PrivacyCommands(commands.Cog):
     )
 
     @app_commands.command(
-        name="privacy", description=locale_str("What I keep of you, for how long, and your rights")
+        name="privacy",
+        description=locale_str("What I keep of you, for how long, and your rights"),
+        extras={OPEN_TO_ALL: True},
     )
     @in_servers_and_dms
     @installed_in_servers
@@ -62,7 +68,11 @@ class PrivacyCommands(commands.Cog):
         """Nothing is looked up for this answer, so it is there when the database is not."""
         await tell(interaction, privacy_answer(self._facts, locale_of(interaction)))
 
-    @mydata.command(name="export", description=locale_str("Get everything I keep of you"))
+    @mydata.command(
+        name="export",
+        description=locale_str("Get everything I keep of you"),
+        extras={OPEN_TO_ALL: True},
+    )
     async def export(self, interaction: discord.Interaction) -> None:
         """Everything of the member as a file that only they see."""
         await interaction.response.defer(ephemeral=True)
@@ -74,7 +84,7 @@ class PrivacyCommands(commands.Cog):
     @mydata.command(
         name="erase",
         description=locale_str("Erase everything I keep of you, for good"),
-        extras={LEAVES_NO_TRACE: True},
+        extras={LEAVES_NO_TRACE: True, OPEN_TO_ALL: True},
     )
     @app_commands.describe(confirm=locale_str("There is no way back: please confirm"))
     @app_commands.choices(
@@ -89,8 +99,9 @@ class PrivacyCommands(commands.Cog):
         if confirm != CONFIRMED:
             raise UnknownChoiceError(name="confirm", value=confirm[:40])
         await interaction.response.defer(ephemeral=True)
-        await self._delivery.forget_member(interaction.user.id)
-        erased = await self._store.erase(interaction.user.id)
+        with self._pace.once(interaction.user.id):
+            await self._delivery.forget_member(interaction.user.id)
+            erased = await self._store.erase(interaction.user.id)
         text = say(
             "Erased: {num_turns} turns of our conversations and {num_settings} settings of yours. "
             "What you wrote on Discord itself is yours: only you can delete it there.",

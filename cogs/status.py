@@ -1,5 +1,6 @@
 """/status: what runs here, how busy it is, and what is remembered of this place."""
 
+from dataclasses import replace
 from math import isfinite
 
 import discord
@@ -13,7 +14,7 @@ from bot.engine.request import Engine, EngineInfo, EngineLoad
 from bot.errors import StoreUnavailableError
 from bot.ports import HistoryStore, ScopeStatus
 from bot.texts import explain, say
-from cogs._answers import tell
+from cogs._answers import model_name, tell
 from cogs._locale import locale_of
 from cogs._places import in_servers_and_dms, installed_in_servers, scope_at
 
@@ -28,6 +29,7 @@ class StatusCommands(commands.Cog):
     ) -> None:
         self._client = client
         self._engine = engine
+        self._info = replace(engine.info, model=model_name(engine.info.model))
         self._store = store
         self._history = history
         self._started_at = utcnow()
@@ -42,7 +44,7 @@ class StatusCommands(commands.Cog):
         await interaction.response.defer(ephemeral=True)
         locale = locale_of(interaction)
         lines = [
-            model_line(self._engine.info, locale),
+            model_line(self._info, locale),
             load_line(self._engine.load(), locale),
             self._connection_line(locale),
             await self._memory_line(interaction, locale),

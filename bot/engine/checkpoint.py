@@ -151,6 +151,20 @@ def read_json(path: Path) -> Mapping[str, object]:
     return content
 
 
+def shard_names(index: Path) -> tuple[str, ...]:
+    """The files that an index of sharded weights names, at least one; raises ModelError."""
+    weight_map = read_json(index).get("weight_map")
+    named = weight_map.values() if isinstance(weight_map, dict) else ()
+    names = sorted({str(name) for name in named})
+    for name in names:
+        # a name with a folder in it could lead out of the checkpoint
+        if not _SHARD.fullmatch(name):
+            raise _lacks(index.parent, name)
+    if not names:
+        raise ModelError("The file {file} of the model names no weights.", file=WEIGHTS_INDEX)
+    return tuple(names)
+
+
 def refuse_code(folder: Path, config: Mapping[str, object]) -> None:
     """Refuse a checkpoint that asks for program code of its own to be run."""
     tokenizer_config = folder / "tokenizer_config.json"
@@ -188,19 +202,19 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
 
 
 def _shards(folder: Path) -> tuple[Path, ...]:
-    weight_map = read_json(folder / WEIGHTS_INDEX).get("weight_map")
-    names = sorted(set(weight_map.values())) if isinstance(weight_map, dict) else []
-    for name in names:
-        # a name with a folder in it could lead out of the checkpoint
-        if not _SHARD.fullmatch(name) or not (folder / name).is_file():
-            raise ModelError(
-                "The model in {folder} lacks its weights {file}: copy or fetch it again.",
-                folder=folder,
-                file=name,
-            )
-    if not names:
-        raise ModelError("The file {file} of the model names no weights.", file=WEIGHTS_INDEX)
-    return tuple(folder / name for name in names)
+    shards = tuple(folder / name for name in shard_names(folder / WEIGHTS_INDEX))
+    for shard in shards:
+        if not shard.is_file():
+            raise _lacks(folder, shard.name)
+    return shards
+
+
+def _lacks(folder: Path, name: str) -> ModelError:
+    return ModelError(
+        "The model in {folder} lacks its weights {file}: copy or fetch it again.",
+        folder=folder,
+        file=name,
+    )
 
 
 def _window(folder: Path, config: Mapping[str, object]) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.errors import ModelError
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")  # where programs and libraries are
 _LAST_WORDS = 2000  # characters of a crashed child's stderr
@@ -43,7 +43,7 @@ def convert(folder: Path, progress: Callable[[int, int], None]) -> None:
             raise failure
         if child.returncode:
             errors.seek(0)
-            _log.error("the conversion crashed: %s", errors.read()[-_LAST_WORDS:])
+            logger.error("the conversion crashed: %s", errors.read()[-_LAST_WORDS:])
             raise ModelError(
                 "The conversion of the model ended unexpectedly (code {code}): there may be too "
                 "little memory.",

@@ -9,6 +9,7 @@ end of a failure, {"sentence": "...", "values": {...}}.
 import ctypes
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -22,6 +23,7 @@ _BASE_MEMORY = 32 * _GIB  # address space: torch's libraries alone map several
 _MAX_CPU_SECONDS = 1800
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
+_PR_SET_PDEATHSIG = 1
 # what a program in a pickle would want, by the names of Python's audit events
 _FORBIDDEN = frozenset(
     {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "pty.spawn"}
@@ -32,6 +34,7 @@ _FORBIDDEN = frozenset(
 def main(arguments: list[str]) -> int:
     """Convert the checkpoint in the folder named by the only argument; returns the exit code."""
     folder = Path(arguments[0])
+    end_with_parent()
     try:
         check_pickles(folder / PICKLED_WEIGHTS)
         _fence((folder / PICKLED_WEIGHTS).stat().st_size)
@@ -45,6 +48,16 @@ def main(arguments: list[str]) -> int:
             raise
         return _fail(full_disk_error())
     return 0
+
+
+def end_with_parent() -> None:
+    """Have Linux kill this process when the one that started it is gone, however it went."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit(EXIT_UNAVAILABLE)  # it went in between
 
 
 def leave_the_network() -> bool:

@@ -31,16 +31,10 @@ def choose_placement(device: str, dtype: str) -> Placement:
     that this engine does not have.
     """
     chosen = _choose_device(device)
-    if dtype == "int8":
-        raise WrongSettingsError(
-            "DTYPE is int8, which this engine does not have: use auto, float32 or bfloat16."
-        )
     if dtype == AUTO:
         return Placement(chosen, _default_dtype(chosen))
     if dtype not in _DTYPES:
-        raise WrongSettingsError(
-            "DTYPE is {value}: use auto, float32, bfloat16 or int8.", value=dtype
-        )
+        raise WrongSettingsError("DTYPE is {value}: use auto, float32 or bfloat16.", value=dtype)
     return Placement(chosen, _DTYPES[dtype])
 
 

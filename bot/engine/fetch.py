@@ -6,6 +6,9 @@ folder beside it, which an interrupted fetch leaves behind for the next one to r
 
 import os
 import shutil
+import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +21,6 @@ from tqdm import tqdm
 from bot.engine.checkpoint import (
     DEFAULT_REVISION,
     PICKLED_WEIGHTS,
-    TOKENIZER_FILES,
-    WEIGHTS,
     WEIGHTS_INDEX,
     inspect_checkpoint,
     is_commit,
@@ -28,10 +29,11 @@ from bot.engine.checkpoint import (
     reference_file,
     refuse_code,
     repository_folder,
+    shard_names,
 )
 from bot.engine.conversion import convert
 from bot.engine.disk import check_room, flush, full_disk_error, is_full_disk
-from bot.engine.hub import Hub, Listing, RemoteFile
+from bot.engine.hub import Hub, Listing, chosen_hub
 from bot.engine.manifest import (
     FileRecord,
     check_fully,
@@ -40,21 +42,10 @@ from bot.engine.manifest import (
     record,
     write_manifest,
 )
+from bot.engine.plan import Plan, index_file, make_plan
 from bot.engine.safetensors_header import read_header
 from bot.errors import ModelError, UnavailableError
 
-_SMALL_FILES = (
-    "config.json",
-    "generation_config.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "merges.txt",
-    "chat_template.jinja",
-    *TOKENIZER_FILES,
-)
-_MAX_SMALL = 64 * 2**20
-_MAX_WEIGHTS = 64 * 2**30
 _PARTIAL = ".partial-"
 
 
@@ -67,28 +58,11 @@ class Fetched:
     fresh: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Which files to fetch; `weights` are safetensors, or one pickle that is then converted."""
-
-    small: tuple[RemoteFile, ...]
-    weights: tuple[RemoteFile, ...]
-
-    @property
-    def num_bytes(self) -> int:
-        """What is downloaded."""
-        return sum(file.size for file in (*self.small, *self.weights))
-
-    @property
-    def pickled(self) -> bool:
-        """Whether the weights have to be converted."""
-        return self.weights[0].name == PICKLED_WEIGHTS
-
-
 def fetch(model: str, revision: str | None, models_folder: Path, hub: Hub | None = None) -> Fetched:
     """Fetch `model` at `revision` (branch, tag or commit; None: main), convert and verify it.
 
     A second call for the same commit only verifies it. Progress bars go to stderr.
+    A SIGTERM meanwhile ends the process after what was begun is removed.
     Raises ModelError and UnavailableError, each a sentence that says what to do.
     """
     if not is_hub_id(model):
@@ -98,11 +72,11 @@ def fetch(model: str, revision: str | None, models_folder: Path, hub: Hub | None
         )
     wanted = revision or DEFAULT_REVISION
     try:
-        with _alone(model, models_folder) as folder:
+        with _stoppable(), _alone(model, models_folder) as folder:
             _remove_partials(folder)
             if is_commit(wanted) and _is_whole(folder / wanted):
                 return Fetched(folder / wanted, wanted, fresh=False)
-            return _fetch(hub or Hub(), model, wanted, models_folder)
+            return _fetch(hub or chosen_hub(), model, wanted, models_folder)
     except OSError as error:
         if is_full_disk(error):
             raise full_disk_error() from error
@@ -127,10 +101,10 @@ def _fetch(hub: Hub, model: str, revision: str, models_folder: Path) -> Fetched:
 
 
 def _build(hub: Hub, listing: Listing, target: Path) -> None:
-    plan = make_plan(listing)
     partial = target.with_name(f"{_PARTIAL}{listing.commit}")
     partial.mkdir()
     try:
+        plan = make_plan(listing, _shards(hub, listing, partial))
         check_room(partial, plan.num_bytes + (plan.weights[0].size if plan.pickled else 0))
         _download(hub, listing, plan, partial)
         converted_from = _to_safetensors(listing, plan, partial)
@@ -145,38 +119,13 @@ def _build(hub: Hub, listing: Listing, target: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def make_plan(listing: Listing) -> Plan:
-    """Choose what is needed of `listing`; raises ModelError where something is missing."""
-    files = listing.files
-    small = tuple(files[name] for name in _SMALL_FILES if name in files)
-    names = {file.name for file in small}
-    if "config.json" not in names or names.isdisjoint(TOKENIZER_FILES):
-        raise ModelError(
-            "{model} has no config.json or no tokenizer: it is not a model that Banter can use.",
-            model=listing.model,
-        )
-    weights = _choose_weights(listing)
-    too_large = [file.name for file in small if file.size > _MAX_SMALL]
-    if too_large or sum(file.size for file in weights) > _MAX_WEIGHTS:
-        raise ModelError("The files of {model} are too large.", model=listing.model)
-    return Plan(small, weights)
-
-
-def _choose_weights(listing: Listing) -> tuple[RemoteFile, ...]:
-    files = listing.files
-    if WEIGHTS in files:
-        return (files[WEIGHTS],)
-    if WEIGHTS_INDEX in files:
-        shards = [file for name, file in files.items() if name.endswith(".safetensors")]
-        return (files[WEIGHTS_INDEX], *shards)
-    if PICKLED_WEIGHTS in files:
-        return (files[PICKLED_WEIGHTS],)
-    raise ModelError(
-        "{model} has neither {safe} nor {pickled}: it is not a model that Banter can use.",
-        model=listing.model,
-        safe=WEIGHTS,
-        pickled=PICKLED_WEIGHTS,
-    )
+def _shards(hub: Hub, listing: Listing, partial: Path) -> tuple[str, ...]:
+    """What the index of sharded weights names; a repository may hold the same weights twice."""
+    index = index_file(listing)
+    if index is None:
+        return ()
+    hub.download(listing, index, partial / index.name, lambda _: None)
+    return shard_names(partial / WEIGHTS_INDEX)
 
 
 def _download(hub: Hub, listing: Listing, plan: Plan, partial: Path) -> None:
@@ -226,6 +175,23 @@ def _write_reference(path: Path, commit: str) -> None:
 def _remove_partials(folder: Path) -> None:
     for partial in folder.glob(f"{_PARTIAL}*"):
         shutil.rmtree(partial)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM unwind the fetch, so that it ends its child and removes what it began."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are not its own
+        return
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _stop(number: int, _: object) -> None:
+    sys.exit(128 + number)  # as a shell tells it
 
 
 @contextmanager

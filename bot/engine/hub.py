@@ -1,10 +1,12 @@
 """What a model hub offers, and its files, each checked against the hash that the hub names.
 
 The hub is https://huggingface.co or what HF_ENDPOINT names; a token comes from HF_TOKEN or the
-login of huggingface_hub. Importing this module imports huggingface_hub (0.2 s).
+login of huggingface_hub. Both variables stand in the environment or in `.env`, as all others do.
+Importing this module imports huggingface_hub (0.2 s).
 """
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +28,7 @@ from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # loaded lazily
 
 from bot.engine.checkpoint import is_commit
+from bot.env_file import ENV_FILE, read_variables
 from bot.errors import ModelError, UnavailableError
 
 _ATTEMPTS = 4
@@ -56,10 +59,20 @@ class Listing:
 
 
 class Hub:
-    """One model hub; `retry_seconds` is the first pause after a broken connection, then doubled."""
+    """One model hub; `retry_seconds` is the first pause after a broken connection, then doubled.
 
-    def __init__(self, endpoint: str | None = None, *, retry_seconds: float = 1.0) -> None:
-        self.endpoint = endpoint or constants.ENDPOINT
+    `endpoint` and `token` None leave the choice to huggingface_hub.
+    """
+
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        *,
+        token: str | None = None,
+        retry_seconds: float = 1.0,
+    ) -> None:
+        self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
+        self._token = token
         self._retry_seconds = retry_seconds
 
     def list_files(self, model: str, revision: str) -> Listing:
@@ -68,7 +81,7 @@ class Hub:
         Raises ModelError for what the hub does not have, UnavailableError when it is away.
         """
         with self._sentences(model, revision):
-            found = HfApi(self.endpoint).model_info(
+            found = HfApi(self.endpoint, token=self._token).model_info(
                 model, revision=revision, files_metadata=True, timeout=_TIMEOUT_SECONDS
             )
         commit = found.sha or ""
@@ -108,7 +121,8 @@ class Hub:
         last: bool,
     ) -> None:
         """Append what is missing; a broken connection is an error only in the last attempt."""
-        headers = build_hf_headers() | {"Accept-Encoding": "identity"}  # sizes are the file's
+        headers = build_hf_headers(token=self._token)
+        headers["Accept-Encoding"] = "identity"  # sizes are the file's
         if written.tell():
             headers["Range"] = f"bytes={written.tell()}-"
         url = hf_hub_url(listing.model, file.name, revision=listing.commit, endpoint=self.endpoint)
@@ -173,6 +187,19 @@ class Hub:
                 endpoint=self.endpoint,
                 reason=str(error) or type(error).__name__,
             ) from error
+
+
+def chosen_hub(env_file: Path = ENV_FILE) -> Hub:
+    """The hub that HF_ENDPOINT and HF_TOKEN name; the environment wins over `env_file`.
+
+    Raises WrongSettingsError for a file that cannot be read.
+    """
+    written = read_variables(env_file)
+
+    def chosen(name: str) -> str | None:
+        return os.environ.get(name, "").strip() or written.get(name, "").strip() or None
+
+    return Hub(chosen("HF_ENDPOINT"), token=chosen("HF_TOKEN"))
 
 
 def _remote_file(entry: RepoSibling) -> RemoteFile | None:

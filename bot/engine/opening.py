@@ -10,22 +10,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from bot.engine.checkpoint import inspect_checkpoint
-from bot.engine.request import Engine
+from bot.engine.request import Engine, EngineInfo
 from bot.ports import TokenizerThread
 
 T = TypeVar("T")
-_log = logging.getLogger(__name__)
-
-
-class OpenTokenizer(TokenizerThread, Protocol):
-    """A tokenizer's thread that whoever opened it has to close."""
-
-    async def close(self) -> None:
-        """End the thread after the work it has; may be called twice."""
-        ...
+logger = logging.getLogger(__name__)
 
 
 async def open_engine(
@@ -40,7 +32,7 @@ async def open_engine(
     """
     thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
 
-    def load() -> Engine:
+    def prepare() -> Callable[[], Engine]:
         inspect_checkpoint(folder)  # what is wrong with the files is told before the imports
         # heavy: see the module's docstring
         import torch  # noqa: PLC0415
@@ -50,38 +42,58 @@ async def open_engine(
 
         if num_threads is not None:
             torch.set_num_threads(num_threads)  # counts for the calling thread only
-        return ReferenceEngine(load_model(folder, device, dtype), model, thread)
+        return lambda: ReferenceEngine(load_model(folder, device, dtype), model, thread)
 
     started_at = time.monotonic()
-    engine = await _open_in(thread, load)
-    _log.info("model loaded in %.1f s: %s", time.monotonic() - started_at, engine.info)
+    engine = await _open_in(thread, prepare)
+    _tell(engine.info, time.monotonic() - started_at)
+    if device == "auto" and engine.info.device == "cpu":
+        logger.info(
+            "No GPU was found: the model runs on the processor, where a large one such as "
+            "microsoft/DialoGPT-medium takes seconds for a reply."
+        )
     return engine
 
 
-async def open_tokenizer(folder: Path) -> OpenTokenizer:
+async def open_tokenizer(folder: Path) -> TokenizerThread:
     """Load the tokenizer of the checkpoint in `folder` in a thread of its own.
 
     Raises ModelError.
     """
     thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
 
-    def load() -> OpenTokenizer:
+    def prepare() -> Callable[[], TokenizerThread]:
         # heavy: see the module's docstring
         from bot.engine.tokenizer import ThreadedTokenizer, load_tokenizer  # noqa: PLC0415
 
-        return ThreadedTokenizer(thread, load_tokenizer(folder))
+        return lambda: ThreadedTokenizer(thread, load_tokenizer(folder))
 
-    return await _open_in(thread, load)
+    return await _open_in(thread, prepare)
 
 
-async def _open_in(thread: ThreadPoolExecutor, load: Callable[[], T]) -> T:
+async def _open_in(thread: ThreadPoolExecutor, prepare: Callable[[], Callable[[], T]]) -> T:
+    """Run `prepare` in `thread`, then what it returns; cancelled in between, nothing is loaded."""
     loop = asyncio.get_running_loop()
     try:
+        load = await loop.run_in_executor(thread, prepare)
         return await loop.run_in_executor(thread, load)
     except asyncio.CancelledError:
-        thread.shutdown(wait=False)  # it ends when the loading does
+        thread.shutdown(wait=False)  # it ends when the loading does, and nobody keeps the model
         raise
     except Exception:
         await loop.run_in_executor(thread, threading.get_ident)
         thread.shutdown()  # does not block: the thread has nothing left to do
         raise
+
+
+def _tell(info: EngineInfo, seconds: float) -> None:
+    logger.info(
+        "Model loaded in %.1f s: %s%s, %.3g million parameters, %s on %s, window of %d tokens.",
+        seconds,
+        info.model,
+        f" ({info.revision[:12]})" if info.revision else "",
+        info.num_parameters / 1e6,
+        info.dtype,
+        info.device,
+        info.window,
+    )

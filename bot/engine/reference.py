@@ -16,12 +16,14 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from transformers import LogitsProcessorList, StoppingCriteriaList
 
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.faults import is_broken_device, is_memory_fault
+from bot.engine.interruption import interruptible
 from bot.engine.loader import LoadedModel, generation_config
 from bot.engine.pace import Pace
 from bot.engine.processors import RawLogits, ReplyRules, ReplyWatch
@@ -43,7 +45,7 @@ from bot.errors import (
     WithdrawnError,
 )
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _NUM_SEEDS = 2**31
 
 
@@ -175,7 +177,11 @@ class ReferenceEngine:
         )
         ids = torch.tensor([request.prompt_ids], device=loaded.placement.device)
         room = loaded.window - len(request.prompt_ids)
-        with _seeded(seed, loaded.placement.device):
+        unless_unwanted = partial(self._stop_if_unwanted, job)
+        with (
+            _seeded(seed, loaded.placement.device),
+            interruptible(loaded.network, unless_unwanted),
+        ):
             loaded.network.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
@@ -232,10 +238,10 @@ class ReferenceEngine:
         if isinstance(error, ChatError):
             return error.with_traceback(None)  # its frames would keep the KV cache alive
         if is_memory_fault(error):
-            _log.warning("out of memory on %s: %s", self._info.device, error)
+            logger.warning("out of memory on %s: %s", self._info.device, error)
             return EngineMemoryError()
         if is_broken_device(error):
-            _log.error("the device %s has failed: %s", self._info.device, error)
+            logger.error("the device %s has failed: %s", self._info.device, error)
             self._broken.set()
             return EngineBrokenError()
         return error

@@ -84,8 +84,7 @@ class ModelTokenizer:
 
         The dialogue is tokenised as one text, as the model saw it in training, unless a line
         wrote out a special token: then the template and the lines are tokenised apart, and only
-        the template's special tokens count. Templates that accept only turns that alternate
-        and begin with the user get them so.
+        the template's special tokens count. Whether turns alternate is the caller's business.
         Raises ModelError for a template that cannot be used.
         """
         texts = [text for _, text in lines]
@@ -97,27 +96,19 @@ class ModelTokenizer:
         return apart
 
     def _render(self, lines: Sequence[Line], texts: Sequence[str]) -> str:
-        roles = [role for role, _ in lines]
+        conversation = [
+            {"role": _CHAT_ROLES[role], "content": text}
+            for (role, _), text in zip(lines, texts, strict=True)
+        ]
         try:
-            return self._render_roles(roles, texts)
-        except TemplateError:
-            roles, texts = _alternating(roles, texts)
-        try:
-            return self._render_roles(roles, texts)
+            rendered = self._backend.apply_chat_template(
+                conversation, tokenize=False, add_generation_prompt=True
+            )
         except TemplateError as error:
             raise ModelError(
                 "The model's chat template cannot be used ({reason}): please choose another MODEL.",
                 reason=error,
             ) from error
-
-    def _render_roles(self, roles: Sequence[Role], texts: Sequence[str]) -> str:
-        conversation = [
-            {"role": _CHAT_ROLES[role], "content": text}
-            for role, text in zip(roles, texts, strict=True)
-        ]
-        rendered = self._backend.apply_chat_template(
-            conversation, tokenize=False, add_generation_prompt=True
-        )
         return str(rendered)
 
     def _encode_apart(self, rendered: str, texts: Sequence[str]) -> Iterator[int]:
@@ -193,19 +184,6 @@ class ThreadedTokenizer:
         self._closed = True
         await asyncio.get_running_loop().run_in_executor(self._thread, threading.get_ident)
         self._thread.shutdown()  # does not block: the thread has nothing left to do
-
-
-def _alternating(roles: Sequence[Role], texts: Sequence[str]) -> tuple[list[Role], list[str]]:
-    """Join neighbours of one role and leave out what the bot said before the first user."""
-    joined_roles: list[Role] = []
-    joined_texts: list[str] = []
-    for role, text in zip(roles, texts, strict=True):
-        if joined_roles and joined_roles[-1] is role:
-            joined_texts[-1] += "\n" + text
-        elif joined_roles or role is Role.USER:
-            joined_roles.append(role)
-            joined_texts.append(text)
-    return joined_roles, joined_texts
 
 
 def _vocabulary_name(folder: Path) -> str:

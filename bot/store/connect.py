@@ -15,13 +15,8 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from bot.errors import DatabaseError
 from bot.store.failures import start_failures_explained
 
-_DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
-    "sqlite+aiosqlite": "sqlite+aiosqlite",
-    "postgres": "postgresql+asyncpg",
-    "postgresql": "postgresql+asyncpg",
-    "postgresql+asyncpg": "postgresql+asyncpg",
-}
+# Only with the driver: the settings complete what people write.
+_SQLITE, _POSTGRESQL = "sqlite+aiosqlite", "postgresql+asyncpg"
 # How a transaction begins on SQLite, as an execution option of the engine. A deferred one that
 # turns from reading to writing fails at once when somebody else wrote in between
 # (SQLITE_BUSY_SNAPSHOT), whatever the timeout: what writes says so from the start.
@@ -44,25 +39,35 @@ class Address:
         """The copy that is made before a migration; one is kept."""
         return None if self.path is None else self.path.with_name(f"{self.path.name}.backup")
 
+    @property
+    def copies(self) -> tuple[Path, ...]:
+        """Where copies of ours may lie: the backup, and one that a kill left unfinished."""
+        backup = self.backup_path
+        return () if backup is None else (backup, unfinished(backup))
+
     def __str__(self) -> str:
         return self.url.render_as_string() if self.path is None else str(self.path)
+
+
+def unfinished(copy: Path) -> Path:
+    """Where a copy is written before it gets its name."""
+    return copy.with_name(f"{copy.name}.new")
 
 
 def address_of(url: str) -> Address:
     """The parsed address; raises DatabaseError for one that Banter has no driver for."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
         parsed = URL.create("unknown")
-    driver = _DRIVERS.get(parsed.drivername)
+    on_sqlite = parsed.drivername == _SQLITE
     in_memory = parsed.database in {None, "", ":memory:"}
-    if driver is None or (driver.startswith("sqlite") and in_memory):
+    if (on_sqlite and in_memory) or not (on_sqlite or parsed.drivername == _POSTGRESQL):
         raise DatabaseError(
             "DATABASE_URL must look like sqlite+aiosqlite:///folder/file.db or"
             " postgresql+asyncpg://user:password@host/name."
         )
-    parsed = parsed.set(drivername=driver)
-    if not driver.startswith("sqlite"):
+    if not on_sqlite:
         return Address(parsed, None)
     return Address(parsed, Path(str(parsed.database).removeprefix("file:")))
 

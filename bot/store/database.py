@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -17,13 +16,13 @@ from bot.store.failures import outages_translated, reason_of, start_failures_exp
 from bot.store.keys import unlock
 from bot.store.migration import migrate
 from bot.store.rows import NOBODY
+from bot.store.scrubbing import drop_note, note_erased, read_note, shred_all
 from bot.store.tables import server_setting
 
 BUSY_SECONDS = 2.0
 _SCRUB_SECONDS = 60.0
 _CLOSE_SECONDS = 5.0
 _CHECKPOINT_TRIES = 3
-_BLOCK_BYTES = 1 << 20
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +45,7 @@ class Database:
         # SQLite lets one connection write at a time and makes the others poll: ours queue here
         # instead. PostgreSQL sorts that out by itself, up to the size of the pool.
         self._writers = asyncio.Semaphore(1 if address.path else 5)
-        self._scrubbing = False
+        self._scrub_turn = asyncio.Lock()
         self._troubles: set[str] = set()
         self._num_open = 0
         self._all_done = asyncio.Event()
@@ -83,24 +82,41 @@ class Database:
     async def scrub(self) -> None:
         """Leave nothing on the disk of what was deleted before: file, log and backup.
 
-        `secure_delete` alone is not enough: where SQLite moves a row to another page, the
-        bytes that stay behind in the unused part of the old page are not overwritten. VACUUM
-        writes the file anew, and the checkpoint empties the log. The cost is O(file).
         On PostgreSQL this does nothing: its own vacuum and its log are its owner's.
         Raises StoreUnavailableError when a long reader is in the way: try again.
         """
-        if self.address.backup_path is None:
+        if self.address.path is None:
             return
-        await asyncio.to_thread(shred, self.address.backup_path)
-        self._scrubbing = True
-        try:
-            await self._vacuum()
-        finally:
-            self._scrubbing = False
-        for _ in range(_CHECKPOINT_TRIES):  # each one waits `busy_seconds` for readers
-            if await self.checkpoint():
+        async with self.writing() as connection:
+            await note_erased(connection)
+        await self.scrub_if_due()
+
+    async def scrub_if_due(self) -> None:
+        """Scrub when deleted words may be left, from now or from a scrub that failed.
+
+        One at a time: who comes meanwhile waits, and finds the work done.
+        `secure_delete` alone is not enough: where SQLite moves a row to another page, the
+        bytes that stay behind in the unused part of the old page are not overwritten. VACUUM
+        writes the file anew, and the checkpoint empties the log. The cost is O(file).
+        Raises StoreUnavailableError when a long reader is in the way: it stays due.
+        """
+        if self.address.path is None:
+            return
+        async with self._scrub_turn:
+            note = await self.due_scrub()
+            if note is None and not any(copy.exists() for copy in self.address.copies):
                 return
-        raise StoreUnavailableError
+            await self._shred_copies()
+            await self._vacuum()
+            await self._empty_log()
+            if note is not None:
+                async with self.writing() as connection:
+                    await drop_note(connection, note)
+
+    async def due_scrub(self) -> str | None:
+        """The note of a scrub that is due, or None."""
+        async with self.reading() as connection:
+            return await read_note(connection)
 
     async def close(self) -> None:
         """Let the open units end, close every connection and its thread; may be called twice."""
@@ -113,6 +129,17 @@ class Database:
                 logger.warning("The database is closed although somebody still uses it")
         await self._engine.dispose()
 
+    async def _shred_copies(self) -> None:
+        # Who migrates holds the lock to write: a copy that is being made is left alone.
+        async with self.writing():
+            await asyncio.to_thread(shred_all, self.address.copies)
+
+    async def _empty_log(self) -> None:
+        for _ in range(_CHECKPOINT_TRIES):  # each one waits `busy_seconds` for readers
+            if await self.checkpoint():
+                return
+        raise StoreUnavailableError
+
     async def _vacuum(self) -> None:
         with self._watched("emptied of old texts"):
             async with (
@@ -123,7 +150,7 @@ class Database:
 
     @asynccontextmanager
     async def _turn_to_write(self) -> AsyncIterator[None]:
-        patience = _SCRUB_SECONDS if self._scrubbing else self._busy_seconds
+        patience = _SCRUB_SECONDS if self._scrub_turn.locked() else self._busy_seconds
         try:
             async with asyncio.timeout(patience):
                 await self._writers.acquire()
@@ -187,21 +214,3 @@ async def _prove_writable(connection: AsyncConnection) -> None:
     await connection.execute(
         delete(server_setting).where(*(server_setting.c[name] == row[name] for name in row))
     )
-
-
-def shred(path: Path) -> None:
-    """Overwrite a file with zeros and remove it; one that is not there is fine.
-
-    A file system that writes elsewhere (copy on write, flash) may keep old blocks: there only
-    the encryption helps.
-    """
-    if not path.exists():
-        return
-    with outages_translated(), path.open("r+b") as file:
-        left = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        while left > 0:
-            left -= file.write(bytes(min(left, _BLOCK_BYTES)))
-        file.flush()
-        os.fsync(file.fileno())
-    path.unlink()

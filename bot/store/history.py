@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.dialogue.turn import Exchange, Role, Scope, Turn, Utterance
@@ -94,6 +94,8 @@ class SqlHistory:
         if not text:
             await self.withdraw([message_id])
             return
+        if not await self._knows([message_id]):
+            return
         sealed = self._database.cipher.seal(text)
         async with self._database.writing() as connection:
             await connection.execute(
@@ -109,7 +111,7 @@ class SqlHistory:
 
     async def withdraw(self, message_ids: Sequence[int]) -> None:
         """Blank the turns of deleted messages: a member's with the bot's answers, or the bot's."""
-        if not message_ids:
+        if not message_ids or not await self._knows(message_ids):
             return
         async with self._database.writing() as connection:
             gone = _withdrawn(message_ids)
@@ -121,27 +123,31 @@ class SqlHistory:
             )
 
     async def status(self, scope: Scope) -> ScopeStatus:
-        """What is remembered of `scope` since its last reset."""
+        """What the newest reply of `scope` was made of; it costs O(turns in its context)."""
         async with self._database.reading() as connection:
             head = await _head(connection, scope)
-            count = select(func.count()).where(
-                in_scope(turn, scope), turn.c.epoch == head.epoch, turn.c.text != BLANK
-            )
-            num_turns = (await connection.execute(count)).scalar_one()
+            query = select(turn.c.num_prompt_tokens, turn.c.context_start_id)
             newest = (
-                await connection.execute(select(turn).where(turn.c.id == head.turn_id))
+                await connection.execute(query.where(turn.c.id == head.turn_id))
             ).one_or_none()
-            if newest is None or newest.context_start_id is None:
-                return ScopeStatus(num_turns, None, None, None)
-            start_id = newest.context_start_id
-            path = path_from(newest.parent_id, start_id).subquery()
-            num_context = (
-                await connection.execute(select(func.count()).select_from(path))
-            ).scalar()
+            if head.turn_id is None or newest is None:
+                return ScopeStatus(0, None, None)
+            start_id = newest.context_start_id or head.turn_id
+            in_context = turn.c.id.in_(path_from(head.turn_id, start_id))
+            num_turns = await connection.scalar(
+                select(func.count()).where(in_context, turn.c.text != BLANK)
+            )
             start_at = await connection.scalar(
                 select(turn.c.created_at).where(turn.c.id == start_id)
             )
-        return ScopeStatus(num_turns, newest.num_prompt_tokens, num_context, start_at)
+        return ScopeStatus(num_turns or 0, newest.num_prompt_tokens, start_at)
+
+    async def _knows(self, message_ids: Sequence[int]) -> bool:
+        """Whether we keep anything of these messages: most that change are not ours."""
+        columns = (turn.c.source_message_id, reply_message.c.message_id, inbox.c.message_id)
+        kept = (select(literal(1)).where(column.in_(message_ids)).exists() for column in columns)
+        async with self._database.reading() as connection:
+            return bool(await connection.scalar(select(or_(*kept))))
 
     async def _text_now(self, connection: AsyncConnection, said: Utterance) -> str:
         query = select(inbox.c.state, inbox.c.text).where(inbox.c.message_id == said.message_id)

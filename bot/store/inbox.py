@@ -3,14 +3,14 @@
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import ColumnElement, Row, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.dialogue.turn import Role, Scope, Utterance
 from bot.ports import InboxEntry
 from bot.store.crypto import Cipher
 from bot.store.database import Database
-from bot.store.rows import Clock, insert_new, scope_columns, utc_now
+from bot.store.rows import NOBODY, Clock, insert_new, scope_columns, utc_now
 from bot.store.tables import inbox, reply_message, turn
 from bot.store.tree import BLANK
 
@@ -85,6 +85,34 @@ class SqlInbox:
                 _entry(row, await _sent_ids(connection, row.message_id), self._database.cipher)
                 for row in rows
             ]
+
+
+async def forget_rows(connection: AsyncConnection, condition: ColumnElement[bool]) -> int:
+    """Delete rows; what is not done leaves a nameless mark. Returns how many there were.
+
+    The mark keeps a reply that is being made from being stored afterwards.
+    """
+    messages = select(inbox.c.message_id).where(condition)
+    await connection.execute(
+        delete(reply_message).where(
+            reply_message.c.answers_id.in_(messages), reply_message.c.turn_id.is_(None)
+        )
+    )
+    done = await connection.execute(delete(inbox).where(condition, inbox.c.state == State.DONE))
+    marks = await connection.execute(
+        update(inbox)
+        .where(condition)
+        .values(
+            author_id=NOBODY,
+            user_id=NOBODY,
+            reply_to_id=None,
+            text=BLANK,
+            reply_text=None,
+            reply_turn_id=None,
+            state=State.DONE,
+        )
+    )
+    return done.rowcount + marks.rowcount
 
 
 async def _reply_turn_id(connection: AsyncConnection, message_id: int) -> int | None:

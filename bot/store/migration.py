@@ -1,5 +1,6 @@
 """Brings a database to the schema of this code: under a lock, after a backup, or not at all."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -11,8 +12,16 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.errors import DatabaseError
-from bot.store.connect import OUTSIDE, WRITING, Address, make_private_file, migrating_engine
+from bot.store.connect import (
+    OUTSIDE,
+    WRITING,
+    Address,
+    make_private_file,
+    migrating_engine,
+    unfinished,
+)
 from bot.store.failures import start_failures_explained
+from bot.store.scrubbing import shred
 
 _SCRIPTS = Path(__file__).resolve().parents[2] / "migrations"
 _LOCK = 7_267_015  # any number, as long as it stays: PostgreSQL's lock of our migrations
@@ -24,14 +33,14 @@ async def migrate(address: Address, *, wait_seconds: float = _WAIT_SECONDS) -> b
 
     SQLite: everything happens in one IMMEDIATE transaction, which is the lock against a second
     start and leaves nothing half done. A database that holds something is first copied
-    to `<file>.backup`.
+    to `<file>.backup`; what a kill left of such a copy is shredded.
     Raises DatabaseError for what is no database, not ours, newer than the code, or out of reach.
     """
     make_private_file(address)
     engine = migrating_engine(address, wait_seconds)
     try:
         with start_failures_explained(str(address)):
-            if not await _is_behind(engine, address):
+            if not await _is_behind(engine, address) and _leftover(address) is None:
                 return False
             async with engine.execution_options(**WRITING).begin() as connection:
                 return await _upgrade(connection, engine, address)
@@ -46,7 +55,8 @@ async def revisions(connection: AsyncConnection) -> tuple[str | None, str | None
 
 async def copy_database(engine: AsyncEngine, target: Path) -> None:
     """Write a consistent copy of a SQLite database in use to `target`, which is replaced."""
-    draft = target.with_name(f"{target.name}.new")
+    draft = unfinished(target)
+    await asyncio.to_thread(shred, draft)
     _make_empty(draft)
     async with engine.execution_options(**OUTSIDE).connect() as connection:
         await connection.execute(text("VACUUM INTO :target"), {"target": str(draft)})
@@ -55,8 +65,12 @@ async def copy_database(engine: AsyncEngine, target: Path) -> None:
 
 def _make_empty(path: Path) -> None:
     # VACUUM INTO takes an empty file: made here, so that only its owner can read it.
-    path.unlink(missing_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _leftover(address: Address) -> Path | None:
+    draft = None if address.backup_path is None else unfinished(address.backup_path)
+    return draft if draft is not None and draft.exists() else None
 
 
 async def _is_behind(engine: AsyncEngine, address: Address) -> bool:
@@ -85,6 +99,8 @@ def _refuse_foreign(connection: Connection, address: Address) -> None:
 async def _upgrade(connection: AsyncConnection, engine: AsyncEngine, address: Address) -> bool:
     if address.path is None:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    if (leftover := _leftover(address)) is not None:  # nobody else makes one: we have the lock
+        await asyncio.to_thread(shred, leftover)
     found, wanted = await revisions(connection)
     if found == wanted:
         return False  # another start was faster

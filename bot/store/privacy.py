@@ -11,8 +11,9 @@ from bot.dialogue.turn import Role, Scope
 from bot.ports import Erased
 from bot.store.crypto import Cipher
 from bot.store.database import Database
-from bot.store.inbox import State
-from bot.store.rows import NOBODY, Clock, in_scope, utc_now
+from bot.store.inbox import forget_rows
+from bot.store.rows import Clock, in_scope, utc_now
+from bot.store.scrubbing import note_erased
 from bot.store.tables import (
     candidate,
     conversation,
@@ -22,7 +23,7 @@ from bot.store.tables import (
     sampling_override,
     turn,
 )
-from bot.store.tree import BLANK, blank
+from bot.store.tree import blank
 
 _Entry = Callable[[Row[Any], Cipher], object]
 
@@ -73,23 +74,41 @@ class SqlPrivacy:
         blank ones that nobody wrote, and so do the bot's answers to them, which may quote them.
         A message that waits for its answer leaves a nameless mark, so that a reply that is being
         made for it cannot be stored afterwards.
+        Of a scope that is not a member's own (a thread, a direct message) its epoch stays, one
+        higher, until retention takes it: a thread whose epoch began again would continue the
+        path of its message, which may be somebody else's. A member's own scope leaves no row:
+        what its threads could continue is in the member's own scopes, and gone too.
+        The files are cleaned only when words went now, or earlier and were not cleaned up.
         Raises StoreUnavailableError also when only the last step, the cleaning of the files,
         did not succeed: erasing again finishes it.
         """
         async with self._database.writing() as connection:
             num_turns = 0
             for scope in await _own_scopes(connection, user_id):
-                num_turns += await _delete_scope(connection, scope)
+                num_turns += await self._delete_scope(connection, scope)
             num_turns += await _blank_shared(connection, user_id)
-            await _empty_inbox(connection, user_id)
+            if await forget_rows(connection, inbox.c.author_id == user_id) or num_turns:
+                await note_erased(connection)
             await connection.execute(
                 delete(member_locale).where(member_locale.c.user_id == user_id)
             )
             removed = await connection.execute(
                 delete(sampling_override).where(sampling_override.c.user_id == user_id)
             )
-        await self._database.scrub()
+        await self._database.scrub_if_due()
         return Erased(num_turns, removed.rowcount)
+
+    async def _delete_scope(self, connection: AsyncConnection, scope: Scope) -> int:
+        row = in_scope(conversation, scope)
+        if scope.user_id is None:
+            await connection.execute(
+                update(conversation)
+                .where(row)
+                .values(epoch=conversation.c.epoch + 1, head_turn_id=None, touched_at=self._clock())
+            )
+        else:
+            await connection.execute(delete(conversation).where(row))
+        return (await connection.execute(delete(turn).where(in_scope(turn, scope)))).rowcount
 
 
 async def _own_scopes(connection: AsyncConnection, user_id: int) -> list[Scope]:
@@ -113,11 +132,6 @@ async def _own_scopes(connection: AsyncConnection, user_id: int) -> list[Scope]:
     return [Scope(channel_id, owner or None) for channel_id, owner in rows]
 
 
-async def _delete_scope(connection: AsyncConnection, scope: Scope) -> int:
-    await connection.execute(delete(conversation).where(in_scope(conversation, scope)))
-    return (await connection.execute(delete(turn).where(in_scope(turn, scope)))).rowcount
-
-
 async def _blank_shared(connection: AsyncConnection, user_id: int) -> int:
     mine = select(turn.c.id).where(turn.c.author_id == user_id)
     answers = select(turn.c.id).where(turn.c.parent_id.in_(mine), turn.c.role == Role.BOT)
@@ -131,30 +145,6 @@ async def _blank_shared(connection: AsyncConnection, user_id: int) -> int:
         .values(author_id=None, source_message_id=None)
     )
     return num_turns
-
-
-async def _empty_inbox(connection: AsyncConnection, user_id: int) -> None:
-    theirs = inbox.c.author_id == user_id
-    messages = select(inbox.c.message_id).where(theirs)
-    await connection.execute(
-        delete(reply_message).where(
-            reply_message.c.answers_id.in_(messages), reply_message.c.turn_id.is_(None)
-        )
-    )
-    await connection.execute(delete(inbox).where(theirs, inbox.c.state == State.DONE))
-    await connection.execute(
-        update(inbox)
-        .where(theirs)
-        .values(
-            author_id=NOBODY,
-            user_id=NOBODY,
-            reply_to_id=None,
-            text=BLANK,
-            reply_text=None,
-            reply_turn_id=None,
-            state=State.DONE,
-        )
-    )
 
 
 def _opened(

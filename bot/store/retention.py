@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from sqlalchemy import delete, select
 
 from bot.errors import StoreUnavailableError
-from bot.store.database import Database, shred
+from bot.store.database import Database
+from bot.store.failures import outages_translated
 from bot.store.rows import Clock, utc_now
+from bot.store.scrubbing import AGED, shred_all
 from bot.store.tables import conversation, inbox, member_locale, reply_message, turn
 from bot.store.tree import delete_turns
 
@@ -38,26 +39,30 @@ class Retention:
         self._pause = pause
 
     async def run(self) -> None:
-        """Sweep now and every few hours, until cancelled; a database that is away is no end."""
+        """Sweep now and every few hours, until cancelled: no failure ends it."""
         while True:
             try:
                 await self.sweep()
             except StoreUnavailableError:
                 logger.warning("Old turns could not be deleted; trying again later")
+            except Exception:  # a bug must not keep what should go, for weeks and unseen
+                logger.exception("Old turns could not be deleted; trying again later")
             await self._pause(SWEEP_SECONDS)
 
     async def sweep(self) -> int:
         """Delete what is too old now; returns the number of turns.
 
         What still refers to a deleted turn lets go of it: children become roots, and a scope
-        whose head is gone starts anew.
+        whose head is gone starts anew. An erasure whose scrub failed is finished.
         """
         now = self._clock()
         num_turns = await delete_turns(self._database, turn.c.created_at < now - self._turn_age)
         await self._delete_rows(now)
-        backup = self._database.address.backup_path
-        if backup is not None:
-            await asyncio.to_thread(_shred_if_older, backup, now - BACKUP_AGE)
+        copies = self._database.address.copies
+        with outages_translated():
+            await asyncio.to_thread(shred_all, copies, older_than=now - BACKUP_AGE)
+        if await self._database.due_scrub() not in {None, AGED}:
+            await self._database.scrub_if_due()
         await self._database.checkpoint()
         if num_turns:
             logger.info("Deleted %d turns older than %d days", num_turns, self._turn_age.days)
@@ -83,8 +88,3 @@ class Retention:
                     member_locale.c.saved_at < old, member_locale.c.user_id.not_in(speakers)
                 )
             )
-
-
-def _shred_if_older(path: Path, moment: datetime) -> None:
-    if path.exists() and path.stat().st_mtime < moment.timestamp():
-        shred(path)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import ColumnElement, Table, delete, or_, select
+from sqlalchemy import ColumnElement, Table, delete, or_, select, union
 
 from bot.store.database import Database
 from bot.store.rows import NOBODY, Clock, insert_or_replace, utc_now
@@ -55,6 +55,14 @@ class SqlServers:
             await connection.execute(
                 insert_or_replace(connection, member_locale, {"user_id": user_id}, values)
             )
+
+    async def servers(self) -> list[int]:
+        """The ids of all servers of which something is kept."""
+        tables = (turn, conversation, inbox, sampling_override, server_setting)
+        columns = [table.c.guild_id for table in tables]
+        query = union(*(select(one).where(one.is_not(None), one != NOBODY) for one in columns))
+        async with self._database.reading() as connection:
+            return sorted((await connection.scalars(query)).all())
 
     async def purge_server(self, guild_id: int, channel_ids: Sequence[int]) -> None:
         """Delete all that is kept of a server that the bot left, with its channels' history.

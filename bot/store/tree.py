@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, Select, delete, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.database import Database
+from bot.store.scrubbing import note_aged
 from bot.store.tables import candidate, turn
 
 BLANK = b""
@@ -65,6 +66,8 @@ async def delete_turns(database: Database, condition: ColumnElement[bool]) -> in
     while True:
         async with database.writing() as connection:
             done = await connection.execute(delete(turn).where(turn.c.id.in_(batch)))
+            if done.rowcount:
+                await note_aged(connection)
         num_deleted += done.rowcount
         if done.rowcount < _BATCH:
             return num_deleted

@@ -1,12 +1,13 @@
 """Fetching from a hub on loopback, the good way."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 from filelock import FileLock
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from bot.engine.checkpoint import resolve_model
 from bot.engine.fetch import Fetched
@@ -101,6 +102,26 @@ def test_safetensors_are_taken_as_they_are(
     ).read_bytes()
     assert not [line for line in hub.requests if PICKLED in line or "README" in line]
     assert not get(hub, tmp_path / "models", "org/safe").fresh
+
+
+def test_of_sharded_weights_only_those_in_the_index_are_taken(
+    hub: LoopbackHub, tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = link(tiny_model, tmp_path / "sharded")
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    weight_map = {name: f"model-{number % 2}.safetensors" for number, name in enumerate(weights)}
+    for shard in set(weight_map.values()):
+        part = {name: weights[name] for name in weights if weight_map[name] == shard}
+        save_file(part, folder / shard, metadata={"format": "pt"})
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    (folder / "consolidated.safetensors").write_bytes(b"the same weights again")
+    hub.add("org/sharded", folder)
+    fetched = get(hub, tmp_path / "models", "org/sharded").folder
+    assert {path.name for path in fetched.glob("*.safetensors")} == set(weight_map.values())
+    assert not [line for line in hub.requests if "consolidated" in line]
+    network = load_model(fetched, "cpu", "float32").network
+    assert torch.equal(network.transformer.wpe.weight, weights["transformer.wpe.weight"])
 
 
 def test_a_new_commit_is_fetched_beside_the_old_one(

@@ -95,6 +95,16 @@ def without_weights(_: LoopbackHub, folder: Path) -> None:
     (folder / PICKLED).unlink()
 
 
+def with_sharded_pickles(_: LoopbackHub, folder: Path) -> None:
+    (folder / PICKLED).rename(folder / "pytorch_model-00001-of-00002.bin")
+    (folder / "pytorch_model.bin.index.json").write_text("{}")
+
+
+def with_absent_shard(_: LoopbackHub, folder: Path) -> None:
+    index = {"weight_map": {"x": "model-00001-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
 def without_config(_: LoopbackHub, folder: Path) -> None:
     (folder / "config.json").unlink()
 
@@ -118,6 +128,8 @@ def with_code(_: LoopbackHub, folder: Path) -> None:
         (rename_away, f"has no model {MODEL}"),
         (another_branch, "names no commit"),
         (without_weights, "has neither model.safetensors nor pytorch_model.bin"),
+        (with_sharded_pickles, "several pickled files, .* set MODEL to that folder"),
+        (with_absent_shard, "lacks its weights model-00001-of-00002.safetensors"),
         (without_config, "has no config.json"),
         (with_code, "never runs"),
     ],

@@ -124,12 +124,7 @@ def test_a_device_that_is_not_there_is_told() -> None:
     assert choose_placement("auto", "auto").device.type in ("cpu", "mps")
 
 
-def test_int8_is_not_had_here() -> None:
-    with pytest.raises(WrongSettingsError, match="int8"):
-        choose_placement("cpu", "int8")
-
-
-@pytest.mark.parametrize(("device", "dtype"), [("tpu", "auto"), ("cpu", "float8")])
+@pytest.mark.parametrize(("device", "dtype"), [("tpu", "auto"), ("cpu", "int8")])
 def test_unknown_settings_are_told(device: str, dtype: str) -> None:
     with pytest.raises(WrongSettingsError):
         choose_placement(device, dtype)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import re
 import subprocess
 import sys
 import threading
@@ -9,9 +10,12 @@ import weakref
 from pathlib import Path
 
 import pytest
+import torch
 
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Role
+from bot.engine import loader
+from bot.engine.loader import LoadedModel, load_model
 from bot.engine.opening import open_engine, open_tokenizer
 from bot.engine.reference import ReferenceEngine
 from bot.engine.request import GenerationRequest
@@ -56,6 +60,59 @@ async def test_a_cancelled_opening_leaves_no_thread(tiny_model: Path) -> None:
     for thread in engine_threads():
         thread.join(5)
     assert engine_threads() == []
+
+
+async def test_a_model_that_was_loading_when_it_was_given_up_is_freed(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, goes_on = asyncio.Event(), threading.Event()
+    networks: list[weakref.ref[object]] = []
+    loop = asyncio.get_running_loop()
+
+    def load_slowly(folder: Path, device: str, dtype: str) -> LoadedModel:
+        loop.call_soon_threadsafe(begun.set)
+        goes_on.wait(5)
+        loaded = load_model(folder, device, dtype)
+        networks.append(weakref.ref(loaded.network))
+        return loaded
+
+    monkeypatch.setattr(loader, "load_model", load_slowly)
+    opening = asyncio.create_task(open_engine(tiny_model, model="tiny", device="cpu", dtype="auto"))
+    async with asyncio.timeout(5):
+        await begun.wait()
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    goes_on.set()
+    for thread in engine_threads():
+        thread.join(5)
+    gc.collect()
+    assert [network() for network in networks] == [None]
+
+
+async def test_the_log_tells_in_a_sentence_what_was_loaded(
+    tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "bot")
+    engine = await open_engine(tiny_model, model="tiny", device="cpu", dtype="auto", num_threads=1)
+    await engine.close()
+    (line,) = caplog.messages
+    assert re.fullmatch(
+        r"Model loaded in \d+\.\d s: tiny, 0\.0459 million parameters, float32 on cpu, "
+        r"window of 256 tokens\.",
+        line,
+    )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+async def test_a_gpu_that_was_not_found_is_told(
+    tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "bot")
+    engine = await open_engine(tiny_model, model="tiny", device="auto", dtype="auto", num_threads=1)
+    await engine.close()
+    told = caplog.messages[-1].startswith("No GPU was found")
+    assert told == (engine.info.device == "cpu")
 
 
 async def test_a_chat_model_answers_from_its_template(chat_model: Path) -> None:

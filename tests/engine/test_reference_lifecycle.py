@@ -29,6 +29,43 @@ async def test_cancelling_stops_a_running_request_at_its_next_step(
     assert gate.num_passes == 1
 
 
+@pytest.mark.parametrize("reason", ["cancelled", "deadline", "closed"])
+async def test_an_unwanted_request_stops_inside_a_forward_pass(opened: Opened, reason: str) -> None:
+    cancellation, deadline = Cancellation(), time.monotonic() + 0.2
+    first, second = opened.loaded.network.transformer.h
+    closing: list[asyncio.Task[None]] = []
+    loop = asyncio.get_running_loop()
+    num_passes = 0
+
+    async def begin_to_close() -> None:
+        closing.append(asyncio.create_task(opened.engine.close()))
+        await asyncio.sleep(0)
+
+    def become_unwanted(*_: object) -> None:
+        match reason:
+            case "cancelled":
+                cancellation.cancel()
+            case "deadline":
+                sleep_until(deadline)
+            case _:
+                asyncio.run_coroutine_threadsafe(begin_to_close(), loop).result(5)
+
+    def count(*_: object) -> None:
+        nonlocal num_passes
+        num_passes += 1
+
+    first.register_forward_hook(become_unwanted)
+    second.register_forward_hook(count)
+    with pytest.raises((WithdrawnError, DeadlineError, EngineClosedError)):
+        await start(
+            opened,
+            cancellation=cancellation,
+            deadline=deadline if reason == "deadline" else None,
+        )
+    assert num_passes == 0
+    await asyncio.gather(*closing)
+
+
 async def test_cancelling_answers_a_waiting_request_while_another_runs(
     opened: Opened, gate: Gate
 ) -> None:

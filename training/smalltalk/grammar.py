@@ -21,6 +21,7 @@ _ASKED_LATER_SHARE = 0.5
 _UNTOLD_SHARE = 0.05
 _ANSWERED_SHARE = 0.65  # of the bot's questions that the grammar knows answers to
 _REACTION_SHARE = 0.2
+_OUT_OF_PLACE_SHARE = 0.12  # a greeting in the middle, a goodbye at the start
 _CLOSED_SHARE = 0.08
 _WHOLE_SHARE = 0.75  # of the scenes that are played to their end
 _LENGTHS = (2, 2, 4, 4, 6, 6, 8, 8, 10, 12)
@@ -100,13 +101,13 @@ class Grammar:
         `num_between` exchanges lie between telling and asking.
         """
         course = _Course(rng, split, fact_scene.language, draw_manner(rng))
-        assert fact_scene.fact is not None
-        recall = self._recalls[fact_scene.fact]
+        fact = fact_scene.facts[0]
+        recall = self._recalls[fact]
         num_telling = _telling_exchange(fact_scene, fact_slot(recall))
         self._play(course, fact_scene, whole=False, num_exchanges=num_telling)
         for _ in range(num_between):
             self._play(course, self._draw_scene(course, "topic"), whole=False, num_exchanges=1)
-        cast = course.told[fact_scene.fact]
+        cast = course.told[fact]
         course.turns.append(self._say(course, recall.questions, cast, by_bot=False))
         return tuple(course.turns), cast.look_up(fact_slot(recall), by_bot=True)
 
@@ -120,13 +121,16 @@ class Grammar:
             self._play(course, self._draw_scene(course, "reaction"))
         elif roll > 1 - _UNTOLD_SHARE:
             self._ask_untold(course)
+        elif roll > 1 - _UNTOLD_SHARE - _OUT_OF_PLACE_SHARE:
+            kinds = ("opening", "opening", "closing", "reaction")
+            self._play(course, self._draw_scene(course, course.rng.choice(kinds)))
         elif course.rng.random() < _FACT_SHARE:
             scene = self._draw_scene(course, "fact")
-            if scene.fact in course.told:
+            if course.told.keys() & set(scene.facts):
                 return
             self._play(course, scene)
-            if scene.fact in course.told and course.rng.random() < _ASKED_SHARE:
-                self._ask(course, scene.fact)
+            if course.rng.random() < _ASKED_SHARE:
+                self._ask(course, course.rng.choice(scene.facts))
         else:
             self._play(course, self._draw_scene(course, "topic"))
             if course.told and course.rng.random() < _ASKED_LATER_SHARE:
@@ -139,7 +143,7 @@ class Grammar:
         last = course.turns[-1]
         sentences = re.split(r"(?<=[.!?]) ", last)[-1:]
         scenes = [s for end in (last, *sentences) for s in self._answering.get(end, ())]
-        return [s for s in dict.fromkeys(scenes) if s.fact is None or s.fact not in course.told]
+        return [s for s in dict.fromkeys(scenes) if not course.told.keys() & set(s.facts)]
 
     def _draw_scene(self, course: _Course, kind: str) -> Scene:
         return _pick(course, self._scenes[kind, course.language])
@@ -160,12 +164,11 @@ class Grammar:
         kept = len(lines)
         if not whole:
             kept = 2 * num_exchanges
-        elif scene.fact is None and rng.random() > _WHOLE_SHARE:
+        elif not scene.facts and rng.random() > _WHOLE_SHARE:
             kept = 2 * rng.randint(1, len(lines) // 2)
         for line in lines[:kept]:
             course.turns.append(self._say(course, line.options, cast, by_bot=line.by_bot))
-        if scene.fact is not None:
-            course.told[scene.fact] = cast
+        course.told.update(dict.fromkeys(scene.facts, cast))
 
     def _say(
         self, course: _Course, options: Sequence[Template], cast: _Cast, *, by_bot: bool
@@ -200,7 +203,7 @@ class Grammar:
         cast = _Cast(lambda slot: self._draw_word(course, slot))
         course.turns.append(self._say(course, recall.questions, cast, by_bot=False))
         course.turns.append(self._say(course, recall.untold, cast, by_bot=True))
-        scenes = [s for s in self._scenes["answer", course.language] if s.fact == recall.fact]
+        scenes = [s for s in self._scenes["answer", course.language] if recall.fact in s.facts]
         if scenes and course.rng.random() < 0.6:
             self._play(course, _pick(course, scenes))
             if course.rng.random() < _ASKED_SHARE:
@@ -237,7 +240,7 @@ def _kind(scene: Scene) -> str:
     for kind in ("opening", "closing", "reaction", "answer", "after"):
         if kind in scene.tags:
             return kind
-    return "fact" if scene.fact else "topic"
+    return "fact" if scene.facts else "topic"
 
 
 def fact_slot(recall: Recall) -> str:

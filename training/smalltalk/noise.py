@@ -18,6 +18,14 @@ _SLANG = {
 _EMOJI = ("😀", "😂", "🙂", "😊", "😢", "❤️", "👍", "🎉", "😭", "🤔", "😅", ":)", ":D", ":(", "xD", "^^")
 _LAUGHTER = ("lol", "haha", "hehe", "lmao")
 _KOREAN_LAUGHTER = ("ㅋㅋ", "ㅋㅋㅋ", "ㅎㅎ", "ㅠㅠ", "!!", "~")
+_LEAD_INS = (
+    "hey,", "well,", "so,", "ok so", "ok,", "haha,", "btw", "hm,", "oh,", "oh!", "and", "but", "hey",
+    "so", "well", "um,", "hi,", "ok!", "by the way,", "ok now", "hello,", "yes,", "actually,", "please,",
+)  # fmt: skip
+_TAGS = (
+    "bro", "man", "dude", "Banter", "my friend", "bot", "I guess", "you know", "please", "haha",
+    "right now", "tho", "actually", "again", "then", "mate", "buddy", "lol", "pls", "today",
+)  # fmt: skip
 _NEIGHBOURS = dict(zip("qwertyuiopasdfghjklzxcvbnm", "wertyuiopqsdfghjklaxcvbnmz", strict=True))
 
 
@@ -31,6 +39,7 @@ class Manner:
     slang: float
     slips: float
     emoji: float
+    chatty: float  # begins with "well," or ends with "my friend"
 
 
 def draw_manner(rng: random.Random) -> Manner:
@@ -43,11 +52,13 @@ def draw_manner(rng: random.Random) -> Manner:
         slang=rng.choice((0.0, 0.0, 0.0, 0.3)) if lower else 0.0,
         slips=rng.choice((0.0, 0.0, 0.05, 0.15)),
         emoji=rng.choice((0.0, 0.0, 0.0, 0.05, 0.3)),
+        chatty=rng.choice((0.0, 0.05, 0.3)),
     )
 
 
 def type_out(text: str, manner: Manner, rng: random.Random, kept: Collection[str]) -> str:
     """`text` as the member would type it; the words in `kept` are typed right."""
+    text = _dress(text, manner, rng)
     if manner.short_forms:
         text = _replace(text, _SHORT_FORMS)
     if rng.random() < manner.slang:
@@ -63,6 +74,17 @@ def type_out(text: str, manner: Manner, rng: random.Random, kept: Collection[str
     if rng.random() < manner.emoji:
         text = _decorate(text, rng)
     return text.strip() or "?"
+
+
+def _dress(text: str, manner: Manner, rng: random.Random) -> str:
+    """`text` with a word before or after it that changes nothing."""
+    if not text.isascii() or len(text) < 3 or rng.random() > manner.chatty:
+        return text
+    if rng.random() < 0.6:
+        first = text if text.startswith(("I ", "I'")) else text[:1].lower() + text[1:]
+        return f"{rng.choice(_LEAD_INS)} {first}"
+    body, mark = (text[:-1], text[-1]) if text[-1] in ".!?" else (text, "")
+    return f"{body}{rng.choice((',', ''))} {rng.choice(_TAGS)}{mark}"
 
 
 def _replace(text: str, forms: dict[str, str]) -> str:

@@ -39,7 +39,7 @@ class Scene:
     weight: float
     language: str
     tags: frozenset[str]
-    fact: str | None
+    facts: tuple[str, ...]
     trunk: tuple[Line, ...]
     branches: tuple[tuple[Line, ...], ...]
     rows: tuple[tuple[Sequence, ...], ...]
@@ -141,7 +141,7 @@ def _scene(draft: _Draft, language: str) -> Scene:
         weight=float(draft.heading["weight"] or 1),
         language=language,
         tags=frozenset(tag for tag in tags if "=" not in tag),
-        fact=next((tag.partition("=")[2] for tag in tags if tag.startswith("fact=")), None),
+        facts=tuple(tag.partition("=")[2] for tag in tags if tag.startswith("fact=")),
         trunk=_lines(draft.trunk),
         branches=tuple(_lines(branch) for branch in draft.branches),
         rows=tuple(tuple(parse(cell.strip()) for cell in row.split("=>")) for row in draft.rows),

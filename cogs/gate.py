@@ -1,0 +1,38 @@
+"""Before every command: is it one that this member may use here?"""
+
+from typing import Any
+
+import discord
+
+from bot.client import ChatBot
+from bot.errors import NotOpenError
+from bot.settings import Settings
+from bot.texts import explain
+from cogs._answers import tell
+from cogs._fence import is_open_to
+from cogs._locale import locale_of
+
+OPEN_TO_ALL = "open_to_all"  # in a command's extras: no list of the operator's closes it
+
+
+class Gate:
+    """The operator's lists, for commands; messages meet them in the chat cog."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def admits(self, interaction: discord.Interaction[Any]) -> bool:
+        """Whether the command may be used; a member who may not is told in one sentence."""
+        command = interaction.command
+        if command is None or command.extras.get(OPEN_TO_ALL):
+            return True  # one that is gone gets its own sentence
+        in_server = interaction.guild_id is not None
+        if is_open_to(interaction.user, interaction.channel, self._settings, in_server=in_server):
+            return True
+        await tell(interaction, explain(NotOpenError(), locale_of(interaction)))
+        return False
+
+
+async def setup(bot: ChatBot) -> None:
+    """Ask the gate from now on."""
+    bot.admits = Gate(bot.services.settings).admits

@@ -44,11 +44,10 @@ class Listener:
         self._count()
         return part.reply_to_id + 1_000_000
 
-    async def notify(self, said: Utterance, error: ChatError) -> int:
-        """Take the sentence of an error."""
+    async def sentence(self, said: Utterance, error: ChatError) -> str:
+        """The sentence of an error, which is sent in place of a reply."""
         self.num_sentences += 1
-        self._count()
-        return said.message_id + 1_000_000
+        return str(error)
 
     async def sent_parts(self, said: Utterance) -> list[int]:
         """Nothing was sent before."""
@@ -68,9 +67,10 @@ class Listener:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print both rows; 1 when the busy one is over the target at its 99th percentile."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loop_lag", description=__doc__)
-    parser.add_argument("--model", type=Path, help="a folder (default: a random DialoGPT-small)")
+    parser.add_argument("--model", type=Path, help="a folder (default: a random GPT-2)")
     parser.add_argument("--replies", type=int, default=20)
     parser.add_argument("--new-tokens", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=1, help="of the model")
     parser.add_argument("--idle-seconds", type=float, default=5.0)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="banter-lag-") as name:
@@ -80,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             database_url=f"sqlite+aiosqlite:///{name}/banter.db",
             max_queue=max(64, options.replies),
             max_new_tokens=options.new_tokens,
+            num_threads=options.threads,
         )
         return asyncio.run(measure(settings, options.replies, options.idle_seconds))
 
@@ -143,14 +144,14 @@ def row(name: str, lags: Sequence[float]) -> str:
 
 
 def make_random_model(folder: Path) -> Path:
-    """A model in the shape of DialoGPT-small that has learnt nothing, in `folder`."""
+    """A model in the shape of DialoGPT-small, with half of its layers, that has learnt nothing."""
     # heavy: only where no model is named
     import torch  # noqa: PLC0415
     from transformers import GPT2Config, GPT2LMHeadModel  # noqa: PLC0415
 
     end_id = write_vocabulary(folder)
     torch.manual_seed(0)
-    config = GPT2Config(bos_token_id=end_id, eos_token_id=end_id, initializer_range=0.1)
+    config = GPT2Config(n_layer=6, bos_token_id=end_id, eos_token_id=end_id, initializer_range=0.1)
     GPT2LMHeadModel(config).save_pretrained(folder)
     return folder
 

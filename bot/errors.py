@@ -87,9 +87,7 @@ class AdmissionError(ChatError):
 class CoolingDownError(AdmissionError):
     """The member wrote again before the cooldown was over."""
 
-    sentence = (
-        "One moment, please: I did not take that in. Please send it again in {seconds} s."
-    )
+    sentence = "One moment, please: I did not take that in. Please send it again in {seconds} s."
 
 
 class QueueFullError(AdmissionError):

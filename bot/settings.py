@@ -34,7 +34,11 @@ MAX_PORT = 65_535
 # user:password@host:port/name?more=…, as SQLAlchemy reads it: brackets in a password are fine.
 _SERVER = re.compile(
     r"(?:[^:/@]*(?::(?P<password>[^@]*))?@)?"
-    r"(?:\[[^]/?@]+\]|[^:/?@[\]]+)?(?::(?P<port>[0-9]{1,5}))?(?:/[^?]*)?(?:\?.*)?"
+    r"(?:\[[^]/?@]+\]|[^:/?@[\]]+)?(?::(?P<port>[0-9]{1,5}))?(?:/[^?]*)?(?:\?(?P<options>.*))?"
+)
+# What may follow the "?"; the driver would stumble over another name.
+_OPTIONS = frozenset(
+    {"host", "ssl", "passfile", "target_session_attrs", "prepared_statement_cache_size"}
 )
 
 
@@ -59,14 +63,22 @@ def _check_database_url(value: object) -> object:
     scheme, _, rest = str(value).partition("://")
     driver = DRIVERS.get(scheme, scheme)
     is_file = driver == DRIVERS["sqlite"] and re.match(r"/(?!:memory:).", rest)
-    if not is_file and not (driver == DRIVERS["postgresql"] and _is_server(rest)):
+    if not is_file and driver != DRIVERS["postgresql"]:
         raise ValueError("not a database we know")
-    return f"{driver}://{rest}"
+    return f"{driver}://{rest if is_file else _server(rest)}"
 
 
-def _is_server(rest: str) -> bool:
+def _server(rest: str) -> str:
+    """The address of a PostgreSQL server, its options called as the driver calls them."""
     found = _SERVER.fullmatch(rest) if rest else None
-    return found is not None and 1 <= int(found["port"] or 1) <= MAX_PORT
+    if found is None or not 1 <= int(found["port"] or 1) <= MAX_PORT:
+        raise ValueError("not an address")
+    if found["options"] is None:
+        return rest
+    options = re.sub(r"(^|&)sslmode=", r"\1ssl=", found["options"])
+    if not {option.partition("=")[0] for option in options.split("&") if option} <= _OPTIONS:
+        raise ValueError("not an option we know")
+    return rest[: found.start("options")] + options
 
 
 def _check_web_address(value: object) -> object:

@@ -25,7 +25,6 @@ from bot.engine.request import (
 from bot.errors import EngineMemoryError, NoFitReplyError
 from bot.ports import Rejected, TokenizerThread
 
-
 logger = logging.getLogger(__name__)
 
 

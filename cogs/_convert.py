@@ -63,6 +63,18 @@ def utterance_of(message: discord.Message, bot_id: int, history: str) -> Utteran
     )
 
 
+def wordless(message: discord.Message) -> Utterance:
+    """Where an apology goes when `message` itself could not be converted."""
+    return Utterance(
+        message_id=message.id,
+        scope=Scope(message.channel.id),
+        author_id=message.author.id,
+        text="",
+        created_at=message.created_at,
+        guild_id=message.guild.id if message.guild else None,
+    )
+
+
 def scope_of(channel_id: int, user_id: int, *, in_server: bool, history: str) -> Scope:
     """Whose history a message belongs to; in a DM there is only one member anyway."""
     return Scope(channel_id, user_id if in_server and history == "member" else None)

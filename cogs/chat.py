@@ -21,8 +21,9 @@ from bot.errors import (
 )
 from bot.ports import ServerStore
 from bot.settings import Settings
-from cogs._convert import has_more_than_a_mention, is_for_us, text_of, utterance_of
+from cogs._convert import has_more_than_a_mention, is_for_us, text_of, utterance_of, wordless
 from cogs._courier import DiscordCourier
+from cogs._departures import purge_departed
 from cogs._fence import can_answer, is_welcome, is_written_by_a_person
 
 logger = logging.getLogger(__name__)
@@ -55,32 +56,31 @@ class Chat(commands.Cog):
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
-        """Begin to answer, now that the servers are known; Discord says this at each connection."""
-        if self._is_started:
-            return
-        self._is_started = True
+        """Begin to answer, now that the servers are known, or go on after a new connection."""
+        if not self._is_started:
+            self._is_started = True
+            await purge_departed(self._client, self._servers)
         await self._delivery.start(self._courier)
+
+    @commands.Cog.listener()
+    async def on_resumed(self) -> None:
+        """Go on after a lost connection that Discord took up again."""
+        if self._is_started:
+            await self._delivery.start(self._courier)
 
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
         """Take in what speaks to us. Until then nothing may be awaited: order would be lost."""
-        if not is_written_by_a_person(message) or not is_for_us(message, self._bot_id):
+        if message.author.id == self._bot_id or not is_for_us(message, self._bot_id):
             return
-        if not is_welcome(message, self._settings) or not can_answer(message):
-            return
-        if not self._courier.may_write(message.channel.id):
-            return
-        said = utterance_of(message, self._bot_id, self._settings.history)
         try:
-            if is_blank(said.text):
-                await self._hint(said, message)
+            if obstacle := self._obstacle(message):
+                _log_drop(message, obstacle)
             else:
-                self._delivery.accept(said)
-        except AdmissionError as error:
-            await self._decline(said, error)
+                await self._take_in(message)
         except Exception:
             logger.exception("Message %s failed, channel %s.", message.id, message.channel.id)
-            await self._courier.whisper(said, OwnFaultError())
+            await self._courier.whisper(wordless(message), OwnFaultError())
 
     @commands.Cog.listener()
     async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
@@ -107,21 +107,47 @@ class Chat(commands.Cog):
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """Forget a server that we are no longer in; one that is only unavailable stays."""
         channel_ids = [channel.id for channel in (*guild.channels, *guild.threads)]
+        await self._delivery.forget_server(guild.id)
         await _without_memory(self._servers.purge_server(guild.id, channel_ids))
 
     @commands.Cog.listener()
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
         """Forget a channel; its threads are reported one by one."""
+        await self._delivery.forget_channel(channel.id)
         await _without_memory(self._servers.purge_channel(channel.id))
 
     @commands.Cog.listener()
     async def on_raw_thread_delete(self, event: discord.RawThreadDeleteEvent) -> None:
         """Forget a thread."""
+        await self._delivery.forget_channel(event.thread_id)
         await _without_memory(self._servers.purge_channel(event.thread_id))
 
     @property
     def _bot_id(self) -> int:
         return self._client.user.id if self._client.user else 0
+
+    def _obstacle(self, message: discord.Message) -> str | None:
+        """Why a message that speaks to us is not taken in, or None."""
+        if not is_written_by_a_person(message):
+            return "no member wrote it"
+        if not is_welcome(message, self._settings):
+            return "the lists of ids in the settings keep it out"
+        if not can_answer(message):
+            return "I lack the permission to answer there"
+        if not self._courier.may_write(message.channel.id):
+            return "Discord refused what I wrote there a short while ago"
+        return None
+
+    async def _take_in(self, message: discord.Message) -> None:
+        said = utterance_of(message, self._bot_id, self._settings.history)
+        try:
+            if is_blank(said.text):
+                await self._hint(said, message)
+            else:
+                self._delivery.accept(said)
+        except AdmissionError as error:
+            _log_drop(message, type(error).__name__)
+            await self._decline(said, error)
 
     async def _hint(self, said: Utterance, message: discord.Message) -> None:
         """Say what a message without words lacks; it takes a place like any other message."""
@@ -137,12 +163,25 @@ class Chat(commands.Cog):
             await self._courier.whisper(said, error)
 
 
+def _log_drop(message: discord.Message, reason: str) -> None:
+    guild_id = message.guild.id if message.guild else None
+    logger.debug(
+        "Message %s is not answered (user %s, channel %s, server %s): %s.",
+        message.id,
+        message.author.id,
+        message.channel.id,
+        guild_id,
+        reason,
+    )
+
+
 async def _without_memory(change: Awaitable[None]) -> None:
     """Await a change of what is stored; where the memory is away, retention catches up on it."""
     try:
         await change
     except StoreUnavailableError:
-        logger.warning("A change on Discord did not reach what is stored.")
+        # The database says so itself, once; a warning for each change would flood the log.
+        logger.debug("A change on Discord did not reach what is stored.")
 
 
 async def setup(bot: ChatBot) -> None:

@@ -1,4 +1,4 @@
-"""Before every command: is it one that this member may use here?"""
+"""Asks before every command whether this member may use it here."""
 
 from typing import Any
 

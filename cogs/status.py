@@ -102,7 +102,7 @@ def memory_line(remembered: ScopeStatus, locale: str) -> str:
     if not remembered.num_turns:
         return say("**Here**: I remember nothing yet.", locale)
     line = say(
-        "**Here**: {num_turns} turns since the last reset",
+        "**Here**: I have the last {num_turns} turns in mind",
         locale,
         num_turns=remembered.num_turns,
     )

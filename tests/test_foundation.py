@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from bot import foundation
+from bot.foundation import _stop
 
 STUBBORN = (
     "import signal, time\n"
@@ -25,14 +25,14 @@ async def start(program: str) -> asyncio.subprocess.Process:
 async def test_a_child_that_is_over_already_can_be_stopped() -> None:
     child = await start("")
     await child.communicate()
-    await foundation._stop(child)
+    await _stop(child)
     assert child.returncode == 0
 
 
 async def test_a_child_that_does_not_stop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(foundation, "FETCH_STOP_SECONDS", 0.05)
+    monkeypatch.setattr("bot.foundation.FETCH_STOP_SECONDS", 0.05)
     child = await start(STUBBORN)
     assert child.stdout is not None
     await child.stdout.readline()
-    await foundation._stop(child)
+    await _stop(child)
     assert child.returncode == -signal.SIGKILL

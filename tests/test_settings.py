@@ -98,38 +98,6 @@ def test_switches_are_switched_on_by_the_usual_words(word: str) -> None:
     assert load(MESSAGE_CONTENT=word).message_content is True
 
 
-@pytest.mark.parametrize(
-    ("written", "understood"),
-    [
-        ("sqlite:///a.db", "sqlite+aiosqlite:///a.db"),
-        ("sqlite:////var/a.db", "sqlite+aiosqlite:////var/a.db"),
-        ("sqlite+aiosqlite:///a.db", "sqlite+aiosqlite:///a.db"),
-        ("postgres://u:p@h/n", "postgresql+asyncpg://u:p@h/n"),
-        ("postgresql+asyncpg://h/n", "postgresql+asyncpg://h/n"),
-    ],
-)
-def test_a_database_gets_the_driver_that_the_store_needs(written: str, understood: str) -> None:
-    assert load(DATABASE_URL=written).database_url == understood
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "mysql://u:hunter22@h/n",
-        "u:hunter22@h/n",
-        "sqlite://hunter22.db",
-        "sqlite:///:memory:",
-        "sqlite:///",
-        "postgresql://",
-        "postgresql+psycopg2://u:hunter22@h/n",
-    ],
-)
-def test_another_database_is_refused_without_its_password(url: str) -> None:
-    sentence = complaint(DATABASE_URL=url)
-    assert "sqlite+aiosqlite:///path/to/file.db" in sentence
-    assert "hunter22" not in sentence
-
-
 @pytest.mark.parametrize("token", ["Bot canary.token", "canary token", "canary…token"])
 def test_what_cannot_be_a_token_is_refused_without_repeating_it(token: str) -> None:
     sentence = complaint(DISCORD_TOKEN=token)

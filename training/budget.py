@@ -20,8 +20,9 @@ class Budget:
         """How much of the budget is used: 0 at the start, 1 or more at the end."""
         if self.num_tokens is not None:
             return num_tokens / self.num_tokens
-        assert self.num_seconds is not None
-        return num_seconds / self.num_seconds
+        if self.num_seconds is not None:
+            return num_seconds / self.num_seconds
+        raise ValueError("a budget without an end")
 
 
 def parse_budget(text: str) -> Budget:
@@ -29,7 +30,9 @@ def parse_budget(text: str) -> Budget:
     match = _BUDGET.fullmatch(text)
     number = float(match["number"]) if match else 0.0
     if match is None or number <= 0:
-        raise ValueError(f"{text} is no budget: write seconds (60s, 5min, 2h) or tokens (300k, 25M)")
+        raise ValueError(
+            f"{text} is no budget: write seconds (60s, 5min, 2h) or tokens (300k, 25M)"
+        )
     if match["unit"] in _SECONDS:
         return Budget(num_seconds=number * _SECONDS[match["unit"]])
     return Budget(num_tokens=math.ceil(number * _TOKENS[match["unit"]]))

@@ -18,6 +18,8 @@ from training.vocabulary import END_OF_TEXT, WINDOW
 
 IGNORED = -100  # what cross_entropy leaves out
 CHUNK_DIALOGUES = 768
+# Every new shape makes torch compile a kernel and keep it: few shapes halve the memory.
+_WIDTH_STEP = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +69,13 @@ class Corpus:
         return batches
 
     def _encode(self, dialogues: list[tuple[str, ...]]) -> Iterator[tuple[list[int], list[int]]]:
-        end_id = self.tokenizer.token_to_id(END_OF_TEXT)
+        end_id = self.tokenizer.encode(END_OF_TEXT).ids[-1]
         encoded = iter(self.tokenizer.encode_batch([t for turns in dialogues for t in turns]))
         for turns in dialogues:
             ids: list[int] = []
             labels: list[int] = []
             for i in range(len(turns)):
-                turn = [*next(encoded).ids, end_id]
+                turn: list[int] = [*next(encoded).ids, end_id]
                 ids += turn
                 labels += turn if i % 2 else [IGNORED] * len(turn)
             yield ids[:WINDOW], labels[:WINDOW]
@@ -85,7 +87,7 @@ def _groups(
     """Neighbours of `rows` (by length, shortest first), padded at most `batch_tokens` together."""
     group: list[tuple[list[int], list[int]]] = []
     for row in rows:
-        if group and (len(group) + 1) * len(row[0]) > batch_tokens:
+        if group and (len(group) + 1) * _padded(len(row[0])) > batch_tokens:
             yield group
             group = []
         group.append(row)
@@ -93,8 +95,12 @@ def _groups(
         yield group
 
 
+def _padded(num_tokens: int) -> int:
+    return -(-num_tokens // _WIDTH_STEP) * _WIDTH_STEP
+
+
 def _batch(rows: list[tuple[list[int], list[int]]]) -> Batch:
-    width = max(len(ids) for ids, _ in rows)
+    width = _padded(max(len(ids) for ids, _ in rows))
     padded_ids = [ids + [0] * (width - len(ids)) for ids, _ in rows]
     padded_labels = [labels + [IGNORED] * (width - len(labels)) for _, labels in rows]
     return Batch(

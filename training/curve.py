@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 
 def draw_curve(points: Sequence[tuple[int, float]], path: Path) -> bool:
@@ -19,5 +20,6 @@ def draw_curve(points: Sequence[tuple[int, float]], path: Path) -> bool:
     axes.set_ylabel("loss of a token of the bot's turns")
     axes.set_yscale("log")
     axes.grid(visible=True, which="both", alpha=0.3)
-    FigureCanvasAgg(figure).print_png(str(path))
+    canvas: Any = FigureCanvasAgg(figure)  # matplotlib types only a part of it
+    canvas.print_png(str(path))
     return True

@@ -7,10 +7,12 @@ once, with its steps decaying. `--export FOLDER` writes the newest checkpoint as
 
 import argparse
 import hashlib
+import json
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 from tqdm import tqdm
@@ -23,6 +25,7 @@ from training.trainer import Plan, Trainer, load_checkpoint, save_checkpoint
 
 CHECKPOINT = "checkpoint.pt"
 MODEL = "model"
+RECORD = "training.json"
 CURVE = "loss.png"
 _POINT_TOKENS = 50_000  # between two points of the loss curve
 
@@ -41,13 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         trainer = Trainer(Plan(seed=options.seed), grammar)
     if options.export:
-        trainer.export(options.export)
-        return _report(trainer, options.export)
+        return _export(trainer, options.export)
     interrupted = train(trainer, options.budget, options.out, options.checkpoint_seconds)
-    trainer.export(options.out / MODEL)
     if not draw_curve(trainer.progress.curve, options.out / CURVE):
         _say("No loss curve: matplotlib is not installed (pip install -e '.[train]').")
-    _report(trainer, options.out / MODEL)
+    _export(trainer, options.out / MODEL)
     return 130 if interrupted else 0
 
 
@@ -95,7 +96,7 @@ class _Losses:
         return f"loss {self._running:.3f}, {speed:.0f} tokens/s"
 
 
-def _bar(trainer: Trainer, budget: Budget) -> "tqdm[None]":
+def _bar(trainer: Trainer, budget: Budget) -> "tqdm[NoReturn]":
     """A bar in tokens or seconds, as the budget is: its time left is right for both."""
     progress = trainer.progress
     in_tokens = budget.num_tokens is not None
@@ -109,16 +110,27 @@ def _bar(trainer: Trainer, budget: Budget) -> "tqdm[None]":
     )
 
 
-def _advance(bar: "tqdm[None]", trainer: Trainer, budget: Budget, num_tokens: int) -> None:
+def _advance(bar: "tqdm[NoReturn]", trainer: Trainer, budget: Budget, num_tokens: int) -> None:
     if budget.num_tokens is not None:
         bar.update(num_tokens)
         return
     bar.update(round(trainer.progress.num_seconds) - bar.n)
 
 
-def _report(trainer: Trainer, folder: Path) -> int:
-    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+def _export(trainer: Trainer, folder: Path) -> int:
+    """Write the model folder and say what it is; the record beside it goes into its card."""
+    trainer.export(folder)
     progress = trainer.progress
+    record = {
+        "parameters": f"{sum(weight.numel() for weight in trainer.network.parameters()):,}",
+        "tokens of training": f"{progress.num_tokens:,}",
+        "seconds of training": f"{progress.num_seconds:,.0f}",
+        "seed": str(trainer.plan.seed),
+        "grammar": trainer.grammar_print,
+        "torch": torch.__version__,
+    }
+    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     _say(f"model      {folder}")
     _say(f"sha256     {digest}")
     _say(f"tokens     {progress.num_tokens:,} in {progress.num_seconds:,.0f} s of training")

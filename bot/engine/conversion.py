@@ -26,7 +26,7 @@ def convert(folder: Path, progress: Callable[[int, int], None]) -> None:
     """
     with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile("w+") as errors:
         with subprocess.Popen(  # noqa: S603  # our own module, no shell
-            [sys.executable, "-m", "bot.engine.convert", str(folder.resolve())],
+            [sys.executable, "-m", "bot.engine.convert", str(folder.resolve()), str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,

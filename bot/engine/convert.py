@@ -1,4 +1,4 @@
-"""`python -m bot.engine.convert FOLDER`: the process that opens a pickled checkpoint.
+"""`python -m bot.engine.convert FOLDER PARENT_ID`: the process that opens a pickled checkpoint.
 
 A pickle can carry a program, so it is opened where little can be done: no network, no secrets in
 the environment (the parent hands over almost none), limits on memory, time, files and their size.
@@ -32,9 +32,9 @@ _FORBIDDEN = frozenset(
 
 
 def main(arguments: list[str]) -> int:
-    """Convert the checkpoint in the folder named by the only argument; returns the exit code."""
+    """Convert the checkpoint in a folder for the process that has an id; returns the exit code."""
     folder = Path(arguments[0])
-    end_with_parent()
+    end_with(int(arguments[1]))
     try:
         check_pickles(folder / PICKLED_WEIGHTS)
         _fence((folder / PICKLED_WEIGHTS).stat().st_size)
@@ -50,14 +50,13 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def end_with_parent() -> None:
+def end_with(parent_id: int) -> None:
     """Have Linux kill this process when the one that started it is gone, however it went."""
     if sys.platform != "linux":
         return
-    parent = os.getppid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        sys.exit(EXIT_UNAVAILABLE)  # it went in between
+    if os.getppid() != parent_id:
+        sys.exit(EXIT_UNAVAILABLE)  # it is gone already
 
 
 def leave_the_network() -> bool:

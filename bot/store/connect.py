@@ -63,13 +63,17 @@ def address_of(url: str) -> Address:
     on_sqlite = parsed.drivername == _SQLITE
     in_memory = parsed.database in {None, "", ":memory:"}
     if (on_sqlite and in_memory) or not (on_sqlite or parsed.drivername == _POSTGRESQL):
-        raise DatabaseError(
-            "DATABASE_URL must look like sqlite+aiosqlite:///folder/file.db or"
-            " postgresql+asyncpg://user:password@host/name."
-        )
+        raise _malformed()
     if not on_sqlite:
         return Address(parsed, None)
     return Address(parsed, Path(str(parsed.database).removeprefix("file:")))
+
+
+def _malformed() -> DatabaseError:
+    return DatabaseError(
+        "DATABASE_URL must look like sqlite+aiosqlite:///folder/file.db or"
+        " postgresql+asyncpg://user:password@host/name."
+    )
 
 
 def make_private_file(address: Address) -> None:
@@ -156,3 +160,5 @@ def _make_postgresql(
         )
     except ModuleNotFoundError as error:
         raise DatabaseError("PostgreSQL needs a driver: run `pip install asyncpg`.") from error
+    except (ArgumentError, ValueError):
+        raise _malformed() from None  # they may repeat the address, and it a password

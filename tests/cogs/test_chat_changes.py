@@ -113,6 +113,28 @@ async def test_a_server_that_we_left_is_purged(stage: Stage) -> None:
         assert (await stage.services.history.status(Scope(channel_id))).num_turns == 0
 
 
+@pytest.mark.parametrize("gone", ["channel", "thread", "parent of the thread", "server"])
+async def test_a_reply_that_is_being_made_goes_with_its_place(stage: Stage, gone: str) -> None:
+    backend = stage.env.backend
+    channel = stage.guild.create_text_channel("other")
+    thread_id = backend.create_thread(channel.id, "aside", stage.alice.id).id
+    await stage.env.settle()
+    place_id = thread_id if "thread" in gone else channel.id
+    stage.engine.gate.clear()
+    backend.create_message(place_id, stage.alice.id, f"{stage.us} hello")
+    await stage.engine.wait_until_asked(1)
+    if gone == "server":
+        backend.remove_guild(stage.guild.id)
+    else:
+        backend.delete_channel(thread_id if gone == "thread" else channel.id)
+    while not stage.engine.asked[0].cancellation.cancelled:
+        await asyncio.wait(asyncio.all_tasks(), timeout=0.01)
+    stage.engine.gate.set()
+    await stage.env.settle()
+    assert (await stage.services.history.status(Scope(place_id))).num_turns == 0
+    assert stage.posts() == []
+
+
 async def test_a_server_that_is_only_away_is_kept(stage: Stage) -> None:
     await stage.alice.send(stage.channel, f"{stage.us} hello")
     stage.env.backend.emit("GUILD_DELETE", {"id": str(stage.guild.id), "unavailable": True})
@@ -125,10 +147,11 @@ async def test_changes_without_a_database_raise_nothing(
 ) -> None:
     question = await stage.alice.send(stage.channel, f"{stage.us} hello")
     await database.close()
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.DEBUG):
         await stage.alice.edit(question, f"{stage.us} hello you")
         await stage.alice.delete(question)
-    assert "did not reach what is stored" in caplog.text
+    levels = [one.levelno for one in caplog.records if one.name == "cogs.chat"]
+    assert levels == [logging.DEBUG] * 2
 
 
 async def test_without_a_database_there_is_still_a_reply(stage: Stage, database: Database) -> None:

@@ -1,5 +1,7 @@
 """Bad input: one sensible reply or one sentence, never a crash, a ping or an empty message."""
 
+import sys
+
 import pytest
 
 from bot.errors import DeadlineError, NothingSaidError, OnlyTextError, OwnFaultError
@@ -93,7 +95,7 @@ async def test_an_error_of_the_engine_becomes_its_sentence(stage: Stage) -> None
     stage.engine.script = late
     question = await stage.alice.send(stage.channel, f"{stage.us} hello")
     assert stage.texts() == [DeadlineError.sentence]
-    assert stage.posts()[0]["nonce"] == f"n{question.id}"
+    assert stage.posts()[0]["nonce"] == f"r{question.id}-0"  # in the place of the reply
 
 
 async def test_a_bug_before_delivery_is_logged_without_text_and_told(
@@ -108,3 +110,19 @@ async def test_a_bug_before_delivery_is_logged_without_text_and_told(
     assert str(question.id) in caplog.text
     assert "ZeroDivisionError" in caplog.text
     assert "my secret" not in caplog.text
+
+
+@pytest.mark.parametrize("broken", ["can_answer", "utterance_of", "is_welcome"])
+async def test_a_bug_while_a_message_is_looked_at_is_logged_and_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sys.modules["cogs.chat"], broken, fail)
+    question = await stage.alice.send(stage.channel, f"{stage.us} my secret")
+    assert stage.texts() == [OwnFaultError.sentence]
+    (record,) = [one for one in caplog.records if one.name == "cogs.chat"]
+    assert record.exc_info is not None
+    assert str(question.id) in record.getMessage()
+    assert "secret" not in caplog.text

@@ -51,7 +51,7 @@ async def test_the_log_says_who_we_are_and_how_to_invite_us(
     assert "scope=bot+applications.commands" in invite
 
 
-async def test_the_answering_starts_once_however_often_discord_says_ready(
+async def test_the_answering_goes_on_at_every_new_connection(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     starts: list[Courier] = []
@@ -61,11 +61,12 @@ async def test_the_answering_starts_once_however_often_discord_says_ready(
 
     monkeypatch.setattr(stage.services.delivery, "start", start)
     with caplog.at_level(logging.INFO, "bot.client"):
-        for _ in range(5):
-            stage.bot.dispatch("ready")
+        for event in ("ready", "ready", "resumed"):
+            stage.bot.dispatch(event)
         await stage.env.settle()
-    assert starts == []
-    assert caplog.messages == ["Connected again."] * 5
+    assert len(starts) == 3
+    assert len(set(map(id, starts))) == 1
+    assert caplog.messages == ["Connected again."] * 2
 
 
 async def test_commands_are_sent_only_when_they_changed(
@@ -99,6 +100,34 @@ async def test_a_development_server_gets_the_commands_itself(
     assert len(uploads(stage)) == 2
     assert stage.env.http_requests[-1].path.endswith(f"/guilds/{stage.guild.id}/commands")
     assert {one["name"] for one in uploads(stage)[0]} == {one["name"] for one in uploads(stage)[1]}
+
+
+@pytest.mark.parametrize("has_another", [True, False])
+async def test_a_server_that_is_no_longer_for_development_loses_its_copies(
+    stage: Stage, database: Database, has_another: bool
+) -> None:
+    guild_id = stage.env.create_guild().id if has_another else None
+    await restart(stage, database, dev_guild_id=stage.guild.id)
+    assert stage.env.backend.commands[stage.guild.id]
+    await restart(stage, database, dev_guild_id=guild_id)
+    assert not stage.env.backend.commands[stage.guild.id]
+    assert stage.env.backend.commands[guild_id]
+    before = len(uploads(stage))
+    await restart(stage, database, dev_guild_id=guild_id)
+    assert len(uploads(stage)) == before
+
+
+@pytest.mark.parametrize(("status", "is_tried_again"), [(403, False), (500, True)])
+async def test_copies_that_cannot_be_cleared_are_tried_again_unless_we_left_that_server(
+    stage: Stage, database: Database, status: int, is_tried_again: bool
+) -> None:
+    await restart(stage, database, dev_guild_id=stage.guild.id)
+    path = "/applications/*/guilds/*/commands"
+    stage.env.inject_error("PUT", path, status=status, code=50001)
+    await restart(stage, database)
+    before = len(uploads(stage))
+    await restart(stage, database)
+    assert (len(uploads(stage)) > before) is is_tried_again
 
 
 async def test_without_a_memory_the_commands_are_sent_again(

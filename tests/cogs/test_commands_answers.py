@@ -1,10 +1,12 @@
 """What holds for the answers of all commands."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cogs._answers import model_name
 from tests.cogs.commands_bot import AWAY, commands_world, text_of
 
 DEFERRED = 5  # the type of an answer that only says that one will follow
@@ -62,3 +64,30 @@ async def test_answers_about_oneself_are_private(tmp_path: Path, command: str) -
         for channel in (world.channel, world.stage.thread()):
             assert (await world.alice.slash(channel, command)).ephemeral
         assert (await world.alice.user.slash(command)).ephemeral
+
+
+@pytest.mark.parametrize(
+    ("model", "shown"),
+    [
+        ("microsoft/DialoGPT-medium", "microsoft/DialoGPT-medium"),
+        ("embedded", "embedded"),
+        ("/home/alice/models/x", "x"),
+        ("/home/alice/models/x/", "x"),
+        ("./models/x", "x"),
+        ("~/models/x", "x"),
+        ("bot/store", "store"),
+    ],
+)
+def test_of_a_folder_only_the_last_name_is_shown(model: str, shown: str) -> None:
+    assert model_name(model) == shown
+
+
+async def test_nobody_is_told_where_the_operators_folders_are(tmp_path: Path) -> None:
+    async with commands_world(tmp_path, model=str(tmp_path)) as world:
+        engine = world.stage.engine
+        engine.info = replace(engine.info, model=str(tmp_path))
+        await world.stage.bot.reload_extension("cogs.status")
+        for command in ("help", "status"):
+            text = text_of(await world.alice.slash(world.channel, command))
+            assert f"`{tmp_path.name}`" in text
+            assert str(tmp_path.parent) not in text

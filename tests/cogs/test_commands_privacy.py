@@ -6,8 +6,11 @@ import pytest
 
 from bot.dialogue.sampling import Layer
 from bot.dialogue.turn import Scope
+from bot.errors import StoreUnavailableError, TooSoonError
+from cogs._pace import Pace
 from cogs.privacy import PrivacyFacts, as_file, privacy_answer
 from tests.cogs.commands_bot import AWAY, MAX_CHARS, World, attachments_of, commands_world, text_of
+from tests.cogs.desk import Clock
 from tests.fakes import RecordingCourier
 
 SAID = "안녕 👋"
@@ -170,3 +173,29 @@ async def test_my_data_without_a_database_says_so(tmp_path: Path) -> None:
             assert text_of(result).startswith(AWAY)
             assert result.ephemeral
             assert attachments_of(result) == []
+
+
+async def test_erasing_again_at_once_is_refused_to_that_member_only(tmp_path: Path) -> None:
+    async with commands_world(tmp_path) as world:
+        await world.alice.slash(world.channel, "mydata erase", confirm="yes")
+        await world.talk(Scope(world.channel.id), SAID)
+        refused = await world.alice.slash(world.channel, "mydata erase", confirm="yes")
+        assert text_of(refused) == "You have just done that: it works again in 60 s."
+        assert await is_stored(world)
+        other = await world.moderator.slash(world.channel, "mydata erase", confirm="yes")
+        assert text_of(other).startswith("Erased")
+
+
+def test_the_pace_counts_what_succeeded_and_forgets_in_time() -> None:
+    clock = Clock()
+    pace = Pace(60.0, clock)
+    with pytest.raises(StoreUnavailableError), pace.once(1):
+        raise StoreUnavailableError
+    with pace.once(1):
+        clock.now += 20.5
+    with pytest.raises(TooSoonError) as refused, pace.once(1):
+        pass
+    assert refused.value.values == {"seconds": 40}
+    clock.now += 39.5
+    with pace.once(1):
+        pass

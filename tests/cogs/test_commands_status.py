@@ -22,21 +22,19 @@ def test_the_queue_is_told() -> None:
 
 
 def test_a_place_without_a_history_says_so() -> None:
-    assert "nothing yet" in memory_line(ScopeStatus(0, None, None, None), "en-US")
+    assert "nothing yet" in memory_line(ScopeStatus(0, None, None), "en-US")
 
 
 def test_turns_that_no_prompt_has_held_yet_are_only_counted() -> None:
-    assert memory_line(ScopeStatus(2, None, None, None), "en-US").endswith(
-        "2 turns since the last reset"
-    )
+    assert memory_line(ScopeStatus(2, None, None), "en-US").endswith("last 2 turns in mind")
 
 
 def test_how_far_back_the_last_prompt_reached_is_told() -> None:
     since = datetime(2026, 1, 1, 12, tzinfo=UTC)
-    line = memory_line(ScopeStatus(12, 180, 6, since), "en-US")
-    assert line.startswith("**Here**: 12 turns since the last reset")
+    line = memory_line(ScopeStatus(12, 180, since), "en-US")
+    assert line.startswith("**Here**: I have the last 12 turns in mind")
     assert line.endswith("my last prompt held 180 tokens, from <t:1767268800:f> on")
-    assert memory_line(ScopeStatus(2, 9, 0, None), "en-US").endswith("held 9 tokens")
+    assert memory_line(ScopeStatus(2, 9, None), "en-US").endswith("held 9 tokens")
 
 
 async def test_status_tells_of_the_model_the_queue_and_this_place(tmp_path: Path) -> None:
@@ -49,7 +47,7 @@ async def test_status_tells_of_the_model_the_queue_and_this_place(tmp_path: Path
         assert "`scripted`" in text
         assert "0 waiting" in text
         assert "servers: 1" in text
-        assert "4 turns since the last reset" in text
+        assert "the last 4 turns in mind" in text
         assert re.search(r"my last prompt held [1-9][0-9]* tokens, from <t:[0-9]+:f> on", text)
         elsewhere = await world.alice.slash(world.other_channel, "status")
         assert "nothing yet" in text_of(elsewhere)

@@ -1,6 +1,7 @@
 """What goes out to Discord, and how."""
 
 import asyncio
+from typing import Any
 
 import discord
 import pytest
@@ -8,8 +9,14 @@ from simcord.backend import serializers
 
 from bot.errors import DeadlineError
 from bot.ports import Part, SendRefusedError
-from cogs._courier import NOTICE_SECONDS
+from cogs._courier import NOTICE_SECONDS, NUM_SEARCHED, DiscordCourier
 from tests.cogs.desk import POST, Desk
+
+
+def crowd(desk: Desk, num_messages: int) -> None:
+    """Let others write in the channel after Alice's question."""
+    for number in range(num_messages):
+        desk.env.backend.create_message(desk.channel.id, desk.alice.id, f"message {number}")
 
 
 async def test_a_part_goes_out_as_a_reply_that_pings_nobody(desk: Desk) -> None:
@@ -87,6 +94,39 @@ async def test_what_we_already_answered_is_found_in_the_channel(desk: Desk) -> N
 
 async def test_nothing_is_found_where_nothing_was_sent(desk: Desk) -> None:
     assert await desk.courier.sent_parts(desk.said) == []
+
+
+async def test_an_answer_far_down_a_busy_channel_is_found(desk: Desk) -> None:
+    crowd(desk, NUM_SEARCHED - 1)
+    sent_id = await desk.courier.send(desk.part())
+    assert await desk.courier.sent_parts(desk.said) == [sent_id]
+
+
+async def test_an_answer_that_may_be_beyond_what_we_look_at_is_unknown(desk: Desk) -> None:
+    crowd(desk, NUM_SEARCHED)
+    with pytest.raises(SendRefusedError):
+        await desk.courier.sent_parts(desk.said)
+
+
+async def test_a_notice_is_no_part_of_the_answer(desk: Desk) -> None:
+    await desk.courier.notify(desk.said, DeadlineError())
+    sent_id = await desk.courier.send(desk.part())
+    assert await desk.courier.sent_parts(desk.said) == [sent_id]
+
+
+async def test_a_notice_of_an_earlier_run_is_known_by_its_nonce(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.courier.notify(desk.said, DeadlineError())
+    logs_from = desk.ears.http.logs_from
+    nonce = f"n{desk.question.id}"
+
+    async def with_nonces(*args: Any, **options: Any) -> list[Any]:
+        return [{**one, "nonce": nonce} for one in await logs_from(*args, **options)]
+
+    monkeypatch.setattr(desk.ears.http, "logs_from", with_nonces)
+    later = DiscordCourier(desk.ears, desk.locales)  # type: ignore[arg-type]  # all it asks
+    assert await later.sent_parts(desk.said) == []
 
 
 async def test_where_we_may_not_look_nothing_is_claimed(desk: Desk) -> None:

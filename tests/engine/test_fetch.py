@@ -114,7 +114,8 @@ def test_of_sharded_weights_only_those_in_the_index_are_taken(
     for shard in set(weight_map.values()):
         part = {name: weights[name] for name in weights if weight_map[name] == shard}
         save_file(part, folder / shard, metadata={"format": "pt"})
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    index = {"metadata": {}, "weight_map": weight_map}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     (folder / "consolidated.safetensors").write_bytes(b"the same weights again")
     hub.add("org/sharded", folder)
     fetched = get(hub, tmp_path / "models", "org/sharded").folder

@@ -1,6 +1,7 @@
 """A fetch that is stopped takes with it what it began."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.errors import EXIT_UNAVAILABLE
 from tests.engine.fetching import MODEL, leftovers
 from tests.engine.hub import LoopbackHub
 
@@ -18,9 +20,9 @@ ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells 
 
 # A parent and its child, which holds the pipe open for as long as it lives.
 CHILD = (
-    "import time\n"
-    "from bot.engine.convert import end_with_parent\n"
-    "end_with_parent()\n"
+    "import os, time\n"
+    "from bot.engine.convert import end_with\n"
+    "end_with(os.getppid())\n"
     "print('ready', flush=True)\n"
     f"time.sleep({SECONDS})"
 )
@@ -50,11 +52,21 @@ def test_a_stopped_fetch_ends_the_conversion_and_leaves_nothing(
         env={**env, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.DEVNULL,
     ) as fetch:
-        converter = child_of(fetch)
+        converter = os.pidfd_open(child_of(fetch))
         fetch.terminate()
         assert fetch.wait(SECONDS) == 128 + signal.SIGTERM
-    assert not Path(f"/proc/{converter}").exists()
+    ended, _, _ = select.select([converter], [], [], SECONDS)
+    os.close(converter)
+    assert ended
     assert leftovers(tmp_path / "data") == []
+
+
+@ON_LINUX
+def test_a_conversion_whose_fetch_is_gone_does_not_begin(tmp_path: Path) -> None:
+    child = subprocess.run(
+        [sys.executable, "-m", "bot.engine.convert", str(tmp_path), "0"], cwd=ROOT, check=False
+    )
+    assert child.returncode == EXIT_UNAVAILABLE
 
 
 @ON_LINUX

@@ -2,20 +2,20 @@
 
 import asyncio
 import gc
-import time
 import weakref
 
 import pytest
 import torch
 
+from bot.engine.request import Cancellation
 from bot.errors import (
     ChatError,
-    DeadlineError,
     EngineBrokenError,
     EngineMemoryError,
     NumericError,
+    WithdrawnError,
 )
-from tests.engine.running import Gate, Opened, sleep_until, start
+from tests.engine.running import Gate, Opened, start
 
 
 def fail_with(opened: Opened, errors: list[Exception]) -> None:
@@ -114,16 +114,16 @@ async def test_an_unknown_error_reaches_the_caller_as_it_is(opened: Opened) -> N
 
 async def test_a_failed_request_keeps_no_tensors(opened: Opened) -> None:
     kept: list[weakref.ref[torch.Tensor]] = []
+    cancellation = Cancellation()
 
     def remember(_: object, __: object, output: object) -> None:
         kept.append(weakref.ref(output.logits))  # type: ignore[attr-defined]  # a network's output
+        cancellation.cancel()
 
     opened.loaded.network.register_forward_hook(remember)
-    deadline = time.monotonic() + 0.05
-    opened.loaded.network.register_forward_pre_hook(lambda *_: sleep_until(deadline))
-    task = start(opened, deadline=deadline)
+    task = start(opened, cancellation=cancellation)
     (error,) = await asyncio.gather(task, return_exceptions=True)
     gc.collect()
-    assert isinstance(error, DeadlineError)
+    assert isinstance(error, WithdrawnError)
     assert kept
     assert all(reference() is None for reference in kept)

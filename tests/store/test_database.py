@@ -145,8 +145,7 @@ async def test_closing_waits_for_the_units_that_are_open(
 async def test_writers_wait_longer_while_we_clean_up(
     sqlite_database: Database, sqlite_history: SqlHistory
 ) -> None:
-    async with sqlite_database._turn_to_write():
-        sqlite_database._scrubbing = True
+    async with sqlite_database._scrub_turn, sqlite_database._turn_to_write():
         waiting = asyncio.create_task(sqlite_history.reset(CHANNEL))
         done, _ = await asyncio.wait([waiting], timeout=0.3)
         assert not done
@@ -156,7 +155,7 @@ async def test_writers_wait_longer_while_we_clean_up(
 
 async def test_a_connection_that_cannot_be_set_up_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "banter.db").write_bytes(b"no database " * 100)
-    engine = serving_engine(address_of(f"sqlite:///{tmp_path}/banter.db"), 0.1)
+    engine = serving_engine(address_of(f"sqlite+aiosqlite:///{tmp_path}/banter.db"), 0.1)
     before = set(threading.enumerate())
     for _ in range(2):
         with pytest.raises(DBAPIError):
@@ -168,15 +167,26 @@ async def test_a_connection_that_cannot_be_set_up_leaves_nothing(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "url", ["mysql://localhost/x", "nonsense", "sqlite+aiosqlite://", "sqlite:///:memory:"]
+    "url",
+    [
+        "mysql://localhost/x",
+        "nonsense",
+        "sqlite+aiosqlite://",
+        "sqlite+aiosqlite:///:memory:",
+        "sqlite:///a.db",
+        "postgresql://u:p@host/db",
+        "postgresql+asyncpg://u:p@host:abc/db",
+        "postgresql+asyncpg://u:p@/db?host=a,b:x",
+        "postgresql+asyncpg://u:p@h/db?prepared_statement_cache_size=few",
+    ],
 )
 async def test_an_address_without_a_driver_is_refused(url: str, tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match="DATABASE_URL must look like"):
         await open_database(url, history_key="off", key_path=tmp_path / "key")
 
 
-async def test_the_driver_may_be_left_out(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/deep/er/banter.db"
+async def test_the_folders_of_a_new_database_are_made(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path}/deep/er/banter.db"
     database = await open_database(url, history_key="off", key_path=tmp_path / "key")
     await database.close()
     assert (tmp_path / "deep" / "er" / "banter.db").exists()

@@ -12,10 +12,11 @@ import pytest
 from bot.dialogue.turn import Scope
 from bot.errors import StoreUnavailableError
 from bot.store import tables
-from bot.store.database import Database, open_database, shred
+from bot.store.database import Database, open_database
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from bot.store.privacy import SqlPrivacy
+from bot.store.scrubbing import shred
 from bot.store.servers import SqlServers
 from bot.store.upkeep import check
 from tests.store.talk import ANNA, BEN, CHANNEL, rows, said, talk

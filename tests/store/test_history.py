@@ -182,15 +182,27 @@ async def test_a_message_leads_to_its_turn(history: SqlHistory, inbox: SqlInbox)
 
 
 async def test_the_status_tells_what_is_remembered(history: SqlHistory, clock: Clock) -> None:
-    assert await history.status(CHANNEL) == ScopeStatus(0, None, None, None)
+    assert await history.status(CHANNEL) == ScopeStatus(0, None, None)
     first = await talk(history, said(1))
     await history.reset(CHANNEL)
-    assert await history.status(CHANNEL) == ScopeStatus(0, None, None, None)
+    assert await history.status(CHANNEL) == ScopeStatus(0, None, None)
     clock.move(hours=1)
     start = await talk(history, said(2, created_at=clock.now))
     await talk(history, said(3), context_start_id=start.user.turn_id, num_prompt_tokens=40)
     assert first.user.turn_id < start.user.turn_id
-    assert await history.status(CHANNEL) == ScopeStatus(4, 40, 3, clock.now)
+    assert await history.status(CHANNEL) == ScopeStatus(4, 40, clock.now)
+    await history.withdraw([2])
+    assert await history.status(CHANNEL) == ScopeStatus(2, 40, clock.now)
+
+
+async def test_the_status_counts_what_the_newest_prompt_began_with(
+    history: SqlHistory, clock: Clock
+) -> None:
+    for number in range(1, 4):
+        await talk(history, said(number))
+    clock.move(hours=2)
+    await talk(history, said(4, created_at=clock.now), parent_id=None)  # after a long silence
+    assert await history.status(CHANNEL) == ScopeStatus(2, 4, clock.now)
 
 
 async def test_text_of_every_kind_comes_back_unchanged(history: SqlHistory) -> None:

@@ -7,7 +7,7 @@ from bot.ports import InboxEntry
 from bot.store import tables
 from bot.store.database import Database
 from bot.store.history import SqlHistory
-from bot.store.inbox import SqlInbox
+from bot.store.inbox import SqlInbox, forget_rows
 from tests.store.talk import rows, said, talk
 
 
@@ -77,3 +77,16 @@ async def test_a_reply_finds_its_turn_although_the_utterance_was_not_recorded(
     await inbox.record_part(1, 0, 71)
     assert await history.turn_of_message(71) == exchange.bot
     assert await inbox.unfinished() == []
+
+
+async def test_forgotten_rows_leave_a_mark_only_where_a_reply_may_come(
+    database: Database, inbox: SqlInbox
+) -> None:
+    for number in (1, 2, 3):
+        await inbox.record(said(number, "secret", scope=Scope(500 + number)))
+    await inbox.close(1)
+    async with database.writing() as connection:
+        assert await forget_rows(connection, tables.inbox.c.message_id < 3) == 2
+    mark, other = await rows(database, tables.inbox)
+    assert (mark["message_id"], mark["state"], mark["text"]) == (2, "done", b"")
+    assert (mark["author_id"], other["message_id"], other["state"]) == (0, 3, "pending")

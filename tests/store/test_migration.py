@@ -93,6 +93,30 @@ async def test_an_upgrade_leaves_one_private_backup(older_url: str, tmp_path: Pa
     assert {path.name for path in tmp_path.iterdir()} == {"banter.db", "banter.db.backup"}
 
 
+async def test_the_next_start_shreds_what_a_kill_left_of_a_copy(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    await migrate(address_of(sqlite_url))
+    half, same_file = tmp_path / "banter.db.backup.new", tmp_path / "same file"
+    half.write_bytes(b"words")
+    same_file.hardlink_to(half)
+    assert not await migrate(address_of(sqlite_url))
+    assert not half.exists()
+    assert same_file.read_bytes() == bytes(5)
+
+
+async def test_a_copy_that_another_start_is_making_is_left_alone(
+    older_url: str, tmp_path: Path
+) -> None:
+    half = tmp_path / "banter.db.backup.new"
+    half.write_bytes(b"words")
+    with closing(sqlite3.connect(tmp_path / "banter.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseError, match="Another program holds"):
+            await migrate(address_of(older_url), wait_seconds=0.1)
+    assert half.read_bytes() == b"words"
+
+
 async def test_nothing_to_migrate_needs_no_backup(sqlite_url: str, tmp_path: Path) -> None:
     assert await migrate(address_of(sqlite_url))
     assert not await migrate(address_of(sqlite_url))

@@ -52,6 +52,19 @@ async def test_a_locked_database_fails_soon_and_works_again(
     assert caplog.text.count("can be written again") == 1
 
 
+async def test_changes_of_messages_that_are_not_ours_write_nothing(
+    sqlite_database: Database, sqlite_history: SqlHistory
+) -> None:
+    await talk(sqlite_history, said(1))
+    with locked_by_another(sqlite_database):
+        await sqlite_history.withdraw([2, 3])
+        await sqlite_history.revise(2, "hello")
+        await sqlite_history.revise(2, "")
+        for ours in (sqlite_history.withdraw([2, 1]), sqlite_history.revise(1, "hello")):
+            with pytest.raises(StoreUnavailableError):
+                await ours
+
+
 async def test_many_who_wait_for_a_locked_database_wait_at_the_same_time(
     sqlite_database: Database, sqlite_history: SqlHistory
 ) -> None:

@@ -15,7 +15,20 @@ from bot.store.inbox import SqlInbox
 from bot.store.privacy import SqlPrivacy
 from bot.store.sampling import SqlSampling
 from bot.store.servers import SqlServers
-from tests.store.talk import ANNA, BEN, CHANNEL, NOON, Clock, count, draft, rows, said, talk, texts
+from tests.store.talk import (
+    ANNA,
+    BEN,
+    CHANNEL,
+    GUILD,
+    NOON,
+    Clock,
+    count,
+    draft,
+    rows,
+    said,
+    talk,
+    texts,
+)
 
 DIRECT = Scope(700)
 
@@ -103,9 +116,26 @@ async def test_scopes_of_a_member_alone_go_whole(
     await talk(history, said(3, scope=Scope(500, BEN), author_id=BEN))
     await talk(history, said(4, scope=Scope(701), author_id=BEN, guild_id=None))
     assert await privacy.erase(ANNA) == Erased(4, 0)
-    assert {row["channel_id"] for row in await rows(database, tables.conversation)} == {500, 701}
+    left = {
+        (row["channel_id"], row["user_id"]) for row in await rows(database, tables.conversation)
+    }
+    assert left == {(700, 0), (500, BEN), (701, 0)}
     assert await count(database, tables.turn) == 4
-    assert await history.head(DIRECT) == Head()
+    assert await history.head(DIRECT) == Head(None, 1)
+
+
+async def test_a_thread_that_was_reset_does_not_find_its_way_back_after_an_erasure(
+    database: Database, history: SqlHistory, privacy: SqlPrivacy, clock: Clock
+) -> None:
+    thread = Scope(77)
+    await talk(history, said(77, "of Ben", author_id=BEN), "to Ben")
+    await history.reset(thread)
+    await talk(history, said(2, scope=thread, parent_channel_id=500))
+    clock.move(hours=1)
+    assert await privacy.erase(ANNA) == Erased(2, 0)
+    assert await history.head(thread) == Head(None, 2)
+    (row,) = [row for row in await rows(database, tables.conversation) if row["channel_id"] == 77]
+    assert (row["user_id"], row["guild_id"], row["touched_at"]) == (0, GUILD, clock.now)
 
 
 async def test_overrides_and_language_are_erased(database: Database, privacy: SqlPrivacy) -> None:

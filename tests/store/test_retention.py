@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from datetime import datetime
 
 import pytest
 
@@ -112,6 +113,39 @@ async def test_the_backup_of_a_migration_goes_after_a_week(
     clock.move(days=1, minutes=1)
     await retention.sweep()
     assert not backup.exists()
+
+
+async def test_a_copy_that_a_kill_left_unfinished_goes_after_a_week_too(
+    sqlite_database: Database, clock: Clock
+) -> None:
+    _, unfinished = sqlite_database.address.copies
+    unfinished.write_bytes(b"half a copy")
+    os.utime(unfinished, (NOON.timestamp(), NOON.timestamp()))
+    clock.move(days=7, minutes=1)
+    await Retention(sqlite_database, retention_days=30, clock=clock).sweep()
+    assert not unfinished.exists()
+
+
+async def test_a_bug_in_a_sweep_does_not_end_the_sweeping(
+    sqlite_database: Database, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    pauses: list[float] = []
+
+    def broken_once() -> datetime:
+        if not pauses:
+            raise RuntimeError("a bug")
+        return clock()
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            raise asyncio.CancelledError
+
+    retention = Retention(sqlite_database, retention_days=30, clock=broken_once, pause=pause)
+    with pytest.raises(asyncio.CancelledError):
+        await retention.run()
+    assert caplog.text.count("trying again later") == 1
+    assert "RuntimeError: a bug" in caplog.text
 
 
 async def test_it_sweeps_again_and_again_and_survives_an_outage(

@@ -110,3 +110,15 @@ async def test_more_turns_than_one_batch_are_purged(
         await connection.execute(tables.turn.insert(), [user] * 1100)
     await servers.purge_channel(500)
     assert await count(database, tables.turn) == 0
+
+
+async def test_every_server_of_which_something_is_kept_is_named_once(
+    database: Database, history: SqlHistory, inbox: SqlInbox, servers: SqlServers
+) -> None:
+    assert await servers.servers() == []
+    await fill(database, history, inbox)
+    await inbox.record(said(50, scope=Scope(602), guild_id=None))
+    await servers.save_setting(77, "language", "ko")
+    assert await servers.servers() == [77, GUILD, 901]
+    await servers.purge_server(GUILD, [])
+    assert await servers.servers() == [77, 901]

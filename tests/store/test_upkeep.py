@@ -29,7 +29,7 @@ async def test_a_backup_of_a_database_in_use_can_be_opened(
     target = await backup(sqlite_url, tmp_path / "copy.db")
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     copy = await open_database(
-        f"sqlite:///{target}", history_key="off", key_path=tmp_path / "history.key"
+        f"sqlite+aiosqlite:///{target}", history_key="off", key_path=tmp_path / "history.key"
     )
     history = SqlHistory(copy, origin="discord")
     head = await history.head(CHANNEL)
@@ -49,7 +49,7 @@ async def test_a_backup_needs_a_database_and_a_place(sqlite_url: str, tmp_path: 
 
 async def test_postgresql_has_its_own_way_to_be_backed_up(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match="pg_dump"):
-        await backup("postgresql://localhost/banter", tmp_path / "copy.db")
+        await backup("postgresql+asyncpg://localhost/banter", tmp_path / "copy.db")
 
 
 async def findings(url: str) -> str:
@@ -84,4 +84,6 @@ async def test_a_check_finds_damage(sqlite_url: str, tmp_path: Path) -> None:
 async def test_a_check_finds_that_nobody_may_write(sqlite_url: str, tmp_path: Path) -> None:
     await upgrade(sqlite_url)
     path = address_of(sqlite_url).path
-    assert "cannot be written" in await findings(f"sqlite:///file:{path}?mode=ro&uri=true")
+    assert "cannot be written" in await findings(
+        f"sqlite+aiosqlite:///file:{path}?mode=ro&uri=true"
+    )

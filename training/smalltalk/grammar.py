@@ -1,12 +1,13 @@
 """Dialogues without end: scenes strung together, with questions about what was told."""
 
+import hashlib
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from training.smalltalk.noise import Manner, draw_manner, type_out
-from training.smalltalk.scenes import Book, Line, Recall, Scene, load_book
+from training.smalltalk.scenes import Book, Recall, Scene, load_book
 from training.smalltalk.template import Sequence as Template
 from training.smalltalk.template import Slot, expand, slot_keys
 from training.smalltalk.words import Split, Vocabulary, Word, draw, load_words
@@ -92,6 +93,13 @@ class Grammar:
         if rng.random() < _CLOSED_SHARE:
             self._play(course, self._draw_scene(course, "closing"))
         return tuple(course.turns[:_MAX_TURNS])
+
+    def fact_scenes(self, split: Split) -> list[Scene]:
+        """The scenes that tell one fact; for held-out words those that hold some out."""
+        scenes = [scene for scene in self.book.scenes if _kind(scene) == "fact"]
+        if split is Split.SEEN:
+            return scenes
+        return [s for s in scenes if self._words[fact_slot(self._recalls[s.facts[0]])].held_out]
 
     def recall_dialogue(
         self, rng: random.Random, split: Split, fact_scene: Scene, *, num_between: int
@@ -261,9 +269,8 @@ def load_grammar() -> Grammar:
     return Grammar(load_book(), load_words())
 
 
-def speakers(dialogue: Dialogue) -> Iterator[tuple[bool, str]]:
-    """Each turn with whether the bot says it."""
-    return ((i % 2 == 1, turn) for i, turn in enumerate(dialogue))
-
-
-__all__ = ["Dialogue", "Grammar", "Line", "fact_slot", "load_grammar", "speakers"]
+def fingerprint(grammar: Grammar) -> str:
+    """The start of a hash of a thousand dialogues: another grammar has another one."""
+    rng = random.Random("fingerprint")
+    dialogues = [grammar.dialogue(rng) for _ in range(1000)]
+    return hashlib.sha256(repr(dialogues).encode()).hexdigest()[:12]

@@ -15,12 +15,30 @@ _SLANG = {
     "I don't know": "idk", "going to": "gonna", "want to": "wanna", "thanks": "thx",
     "tomorrow": "tmr", "people": "ppl", "okay": "ok", "what": "wat", "though": "tho",
 }  # fmt: skip
-_EMOJI = ("😀", "😂", "🙂", "😊", "😢", "❤️", "👍", "🎉", "😭", "🤔", "😅", ":)", ":D", ":(", "xD", "^^")
+_EMOJI = (
+    "😀",
+    "😂",
+    "🙂",
+    "😊",
+    "😢",
+    "❤️",
+    "👍",
+    "🎉",
+    "😭",
+    "🤔",
+    "😅",
+    ":)",
+    ":D",
+    ":(",
+    "xD",
+    "^^",
+)
 _LAUGHTER = ("lol", "haha", "hehe", "lmao")
 _KOREAN_LAUGHTER = ("ㅋㅋ", "ㅋㅋㅋ", "ㅎㅎ", "ㅠㅠ", "!!", "~")
 _LEAD_INS = (
-    "hey,", "well,", "so,", "ok so", "ok,", "haha,", "btw", "hm,", "oh,", "oh!", "and", "but", "hey",
-    "so", "well", "um,", "hi,", "ok!", "by the way,", "ok now", "hello,", "yes,", "actually,", "please,",
+    "hey,", "well,", "so,", "ok so", "ok,", "haha,", "btw", "hm,", "oh,", "oh!", "and", "but",
+    "hey", "so", "well", "um,", "hi,", "ok!", "by the way,", "ok now", "hello,", "yes,",
+    "actually,", "please,",
 )  # fmt: skip
 _TAGS = (
     "bro", "man", "dude", "Banter", "my friend", "bot", "I guess", "you know", "please", "haha",

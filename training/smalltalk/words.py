@@ -57,9 +57,7 @@ def load_words(folder: Path = _FOLDER) -> dict[str, Vocabulary]:
     return {slot: _vocabulary(slot, lists, shares.get(slot, 0.0)) for slot, lists in lines.items()}
 
 
-def _read_line(
-    line: str, lines: dict[str, dict[str, list[str]]], shares: dict[str, float]
-) -> None:
+def _read_line(line: str, lines: dict[str, dict[str, list[str]]], shares: dict[str, float]) -> None:
     match = _HEADING.fullmatch(line)
     if match is None:
         raise ValueError(f"not a line of words: {line!r}")

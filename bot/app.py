@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from bot.admission import Admission, AdmissionLimits
-from bot.client import ChatBot, Services, run_client
+from bot.client import ChatBot, Services, check_token, run_client
 from bot.delivery import Delivery
 from bot.errors import EXIT_RESTART, WrongSettingsError
-from bot.foundation import Foundation, build_conversation, open_foundation, unless
+from bot.foundation import Foundation, build_conversation, must_be_fetched, open_foundation, unless
 from bot.instance import only_instance
 from bot.outbox import Outbox
 from bot.settings import Settings
@@ -94,6 +94,8 @@ async def _open_bot(settings: Settings) -> AsyncIterator[ChatBot]:
     """Everything that the bot needs, opened in order and closed in reverse."""
     token = settings.discord_token.get_secret_value() if settings.discord_token else ""
     with only_instance(token):
+        if must_be_fetched(settings):
+            await check_token(token)  # nobody waits for a large model to read of a wrong token
         async with open_foundation(settings) as foundation:
             yield ChatBot(compose(foundation, origin="discord"))
 

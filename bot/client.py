@@ -178,7 +178,16 @@ async def run_client(bot: ChatBot, token: str) -> None:
         await bot.close()
 
 
-async def _log_in(bot: ChatBot, token: str) -> None:
+async def check_token(token: str) -> None:
+    """Ask Discord whether it knows `token`, before a large model is fetched and loaded.
+
+    Raises WrongSettingsError and UnavailableError, like `run_client`.
+    """
+    async with discord.Client(intents=discord.Intents.none()) as asker:
+        await _log_in(asker, token)
+
+
+async def _log_in(bot: discord.Client, token: str) -> None:
     if not TOKEN_SHAPE.fullmatch(token):
         raise WrongSettingsError(
             "DISCORD_TOKEN does not look like a token: copy it again from the Bot page of the "

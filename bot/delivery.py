@@ -180,7 +180,7 @@ class Delivery:
             await self._serve(ticket)
         except Exception:
             logger.exception("Message %s could not be answered.", ticket.said.message_id)
-            await self._apologise(ticket.said)
+            await self._apologise(ticket)
         finally:
             line.popleft()
             self._leave(ticket)
@@ -214,7 +214,8 @@ class Delivery:
         said = ticket.said
         if ticket.entry is not None and ticket.entry.reply_text is not None:
             reply = Reply(ticket.entry.reply_text, ticket.entry.reply_turn_id)
-            return await self._outbox.resume(courier, ticket.entry, reply)
+            num_sent = len(ticket.entry.sent_ids)
+            return await self._outbox.resume(courier, ticket, reply, num_sent)
         try:
             async with courier.typing(said.scope.channel_id):
                 reply = await self._conversation.respond(said, ticket.cancellation)
@@ -225,20 +226,20 @@ class Delivery:
             raise
         except ChatError as error:
             logger.info("Message %s gets a sentence: %s", said.message_id, type(error).__name__)
-            return await self._outbox.notify(courier, said, error)
+            return await self._outbox.notify(courier, ticket, error)
         if ticket.said.text != said.text:
             await self._follow_edit(ticket.said)
-        return ticket.cancellation.cancelled or await self._outbox.send(courier, said, reply)
+        return await self._outbox.send(courier, ticket, reply)
 
-    async def _apologise(self, said: Utterance) -> None:
+    async def _apologise(self, ticket: Ticket) -> None:
         """Say that a fault of ours came between; the message is not tried again."""
         try:
             if self._courier is not None:
-                await self._outbox.notify(self._courier, said, OwnFaultError())
-            await self._close(said.message_id)
+                await self._outbox.notify(self._courier, ticket, OwnFaultError())
+            await self._close(ticket.said.message_id)
         except Exception:
             # The worker has to go on: other messages wait behind this one.
-            logger.exception("Message %s got no apology either.", said.message_id)
+            logger.exception("Message %s got no apology either.", ticket.said.message_id)
 
     async def _follow_edit(self, said: Utterance) -> None:
         """Store the text of a message that was edited while its reply was made."""

@@ -133,14 +133,21 @@ def _can_be_fetched(model: str) -> bool:
     return is_hub_id(model) and model != EMBEDDED_MODEL
 
 
+def must_be_fetched(settings: Settings) -> bool:
+    """Whether MODEL is a hub's and not on this machine yet."""
+    if not _can_be_fetched(settings.model):
+        return False
+    try:
+        _resolve(settings)
+    except ModelError:
+        return True
+    return False
+
+
 async def _find_model(settings: Settings) -> Path:
     """The folder of MODEL; a model from a hub that is not here yet is fetched first."""
-    try:
-        return _resolve(settings)
-    except ModelError:
-        if not _can_be_fetched(settings.model):
-            raise
-    await _fetch(settings)
+    if must_be_fetched(settings):
+        await _fetch(settings)
     return _resolve(settings)
 
 

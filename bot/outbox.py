@@ -11,12 +11,12 @@ from bot.dialogue.turn import Utterance
 from bot.errors import ChatError, StoreUnavailableError
 from bot.ports import (
     Courier,
-    InboxEntry,
     InboxStore,
     Part,
     SendError,
     SendTroubleError,
 )
+from bot.ticket import Ticket
 
 logger = logging.getLogger(__name__)
 
@@ -52,43 +52,42 @@ class Outbox:
         """Whether Discord still remembers the nonces of what answers `said`."""
         return self._clock() - said.created_at < NONCE_MEMORY
 
-    async def send(self, courier: Courier, said: Utterance, reply: Reply) -> bool:
+    async def send(self, courier: Courier, ticket: Ticket, reply: Reply) -> bool:
         """Send `reply` in parts; whether there is nothing left to do.
 
         While Discord cannot be reached it is tried again for a quarter of an hour. False after
         that: the next connection goes on from there.
         """
-        return await self._send_from(0, courier, said, reply, looking=False)
+        return await self._send_from(0, courier, ticket, reply, looking=False)
 
-    async def resume(self, courier: Courier, entry: InboxEntry, reply: Reply) -> bool:
-        """Send what is missing of a reply; whether there is nothing left to do."""
-        looking = not self.is_recent(entry.said)
-        return await self._send_from(
-            len(entry.sent_ids), courier, entry.said, reply, looking=looking
-        )
+    async def resume(self, courier: Courier, ticket: Ticket, reply: Reply, num_sent: int) -> bool:
+        """Send what is missing of a reply after `num_sent` parts; whether nothing is left to do."""
+        looking = not self.is_recent(ticket.said)
+        return await self._send_from(num_sent, courier, ticket, reply, looking=looking)
 
-    async def notify(self, courier: Courier, said: Utterance, error: ChatError) -> bool:
-        """Answer `said` with the sentence of an error; whether there is nothing left to do.
+    async def notify(self, courier: Courier, ticket: Ticket, error: ChatError) -> bool:
+        """Answer with the sentence of an error; whether there is nothing left to do.
 
         It goes out in the place of the reply, with the reply's nonce: should the bot crash now
         and find a reply at its next try, that takes the sentence's place.
         """
-        sentence = Reply(await courier.sentence(said, error), turn_id=None)
-        return await self._send_from(0, courier, said, sentence, looking=False)
+        sentence = Reply(await courier.sentence(ticket.said, error), turn_id=None)
+        return await self._send_from(0, courier, ticket, sentence, looking=False)
 
     async def _send_from(
-        self, number: int, courier: Courier, said: Utterance, reply: Reply, *, looking: bool
+        self, number: int, courier: Courier, ticket: Ticket, reply: Reply, *, looking: bool
     ) -> bool:
         """Send the parts from `number` on, again after each pause while the trouble lasts.
 
         Never blindly once the nonces are forgotten: then the channel is looked into first.
         """
+        said = ticket.said
         texts = split(reply.text)
         for pause_seconds in (*PAUSES_SECONDS, None):
             try:
                 if looking:
                     number = await self._found(courier, said, number)
-                while number < len(texts):
+                while number < len(texts) and not ticket.cancellation.cancelled:
                     sent_id = await courier.send(_part(said, number, texts[number]))
                     await self._note(said.message_id, number, sent_id)
                     number += 1

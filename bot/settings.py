@@ -125,7 +125,7 @@ class Settings(BaseSettings):
     seed: int | None = _sampling("seed")
     max_queue: int = Field(default=64, ge=1, le=10_000)
     max_pending_per_user: int = Field(default=3, ge=1, le=1000)
-    cooldown_seconds: float = Field(default=1.0, ge=0, le=86_400)
+    cooldown_seconds: float = Field(default=0.0, ge=0, le=86_400)
     reply_seconds: float = Field(default=120.0, ge=1, le=840)
     allowed_channel_ids: Ids = frozenset()
     blocked_channel_ids: Ids = frozenset()

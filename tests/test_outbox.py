@@ -125,3 +125,20 @@ async def test_a_long_reply_goes_out_in_parts_that_each_have_a_nonce(database: D
     turn = await rooms.history.turn_of_message(900_003)
     assert turn is not None
     assert turn.text == long_text
+
+
+async def test_a_reply_that_waits_for_discord_is_dropped_when_its_question_is_withdrawn(
+    database: Database,
+) -> None:
+    rooms = Rooms(database)
+    rooms.courier.failures = [SendTroubleError("away")]
+
+    async def pause(_seconds: float) -> None:
+        await rooms.delivery.forget_member(7)
+
+    rooms.pause = pause
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("hello", 1))
+    await idle(rooms)
+    assert rooms.courier.sent == []
+    assert await rooms.inbox.unfinished() == []

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from training.smalltalk.grammar import Grammar
 from training.smalltalk.words import Split
-from training.vocabulary import END_OF_TEXT, WINDOW
+from training.vocabulary import END_ID, WINDOW
 
 IGNORED = -100  # what cross_entropy leaves out
 CHUNK_DIALOGUES = 768
@@ -69,13 +69,12 @@ class Corpus:
         return batches
 
     def _encode(self, dialogues: list[tuple[str, ...]]) -> Iterator[tuple[list[int], list[int]]]:
-        end_id = self.tokenizer.encode(END_OF_TEXT).ids[-1]
         encoded = iter(self.tokenizer.encode_batch([t for turns in dialogues for t in turns]))
         for turns in dialogues:
             ids: list[int] = []
             labels: list[int] = []
             for i in range(len(turns)):
-                turn: list[int] = [*next(encoded).ids, end_id]
+                turn: list[int] = [*next(encoded).ids, END_ID]
                 ids += turn
                 labels += turn if i % 2 else [IGNORED] * len(turn)
             yield ids[:WINDOW], labels[:WINDOW]
@@ -101,7 +100,7 @@ def _padded(num_tokens: int) -> int:
 
 def _batch(rows: list[tuple[list[int], list[int]]]) -> Batch:
     width = _padded(max(len(ids) for ids, _ in rows))
-    padded_ids = [ids + [0] * (width - len(ids)) for ids, _ in rows]
+    padded_ids = [ids + [END_ID] * (width - len(ids)) for ids, _ in rows]
     padded_labels = [labels + [IGNORED] * (width - len(labels)) for _, labels in rows]
     return Batch(
         torch.tensor(padded_ids), torch.tensor(padded_labels), sum(len(ids) for ids, _ in rows)

@@ -11,7 +11,7 @@ from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 from transformers.utils import logging as transformers_logging
 
 from training.corpus import IGNORED, Batch
-from training.vocabulary import VOCABULARY_SIZE, WINDOW, wrap
+from training.vocabulary import END_ID, VOCABULARY_SIZE, WINDOW, wrap
 
 # transformers' own annotations contradict what its classes return and accept
 Network = Any
@@ -29,8 +29,8 @@ def new_network(seed: int, *, layers: int = 4, heads: int = 6, width: int = 192)
         resid_pdrop=0.0,  # every dialogue is new: nothing is learned by heart
         embd_pdrop=0.0,
         attn_pdrop=0.0,
-        bos_token_id=0,
-        eos_token_id=0,  # without a pad token: transformers would warn at every batch
+        bos_token_id=END_ID,
+        eos_token_id=END_ID,  # without a pad token: transformers would warn at every batch
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -62,7 +62,9 @@ def save(network: Network, tokenizer: Tokenizer, folder: Path) -> None:
     half = GPT2LMHeadModel(network.config)
     half.load_state_dict(network.state_dict())
     half = half.half()  # type: ignore[no-untyped-call]  # transformers has no types here
-    half.config.pad_token_id = 0
-    half.generation_config = GenerationConfig(bos_token_id=0, eos_token_id=0, pad_token_id=0)  # type: ignore[no-untyped-call]  # transformers has no types here
+    half.config.pad_token_id = END_ID
+    half.generation_config = GenerationConfig(
+        bos_token_id=END_ID, eos_token_id=END_ID, pad_token_id=END_ID
+    )  # type: ignore[no-untyped-call]  # transformers has no types here
     half.save_pretrained(folder)
     wrap(tokenizer).save_pretrained(folder)

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from training.smalltalk.grammar import Grammar
 
 END_OF_TEXT = "<|endoftext|>"
+END_ID = 0
 VOCABULARY_SIZE = 2048
 WINDOW = 256
 _NUM_DIALOGUES = 20_000
@@ -21,7 +22,7 @@ _NUM_DIALOGUES = 20_000
 def train_tokenizer(
     grammar: Grammar, seed: int, *, num_dialogues: int = _NUM_DIALOGUES
 ) -> Tokenizer:
-    """A tokenizer of VOCABULARY_SIZE tokens; END_OF_TEXT is id 0."""
+    """A tokenizer of VOCABULARY_SIZE tokens; END_OF_TEXT is END_ID."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()

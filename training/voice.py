@@ -2,18 +2,21 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
-from bot.dialogue.prompt import decode_reply, encode_prompt
+from bot.dialogue.context import ContextBudget, build_context, fit_window
+from bot.dialogue.prompt import decode_reply
 from bot.dialogue.reply import tidy
 from bot.dialogue.sampling import SamplingParams
-from bot.dialogue.turn import Role
+from bot.dialogue.turn import Role, Scope, Turn
 from bot.engine.opening import open_engine, open_tokenizer
 from bot.engine.request import Engine, FinishReason, GenerationRequest
 from bot.ports import TokenizerThread
 
 GREEDY = SamplingParams(temperature=0.1, top_k=1, repetition_penalty=1.0, no_repeat_ngram_size=0)
-CONTEXT_TURNS = 8  # what the bot keeps by default, the member's newest turn included
+CONTEXT_TOKENS, CONTEXT_TURNS = 256, 8  # the bot's defaults
+_PLACE = Scope(channel_id=0)
 
 
 class Voice:
@@ -25,16 +28,29 @@ class Voice:
 
     async def answer(self, turns: Sequence[str], params: SamplingParams) -> str:
         """The reply to `turns` (the member first and last), tidied; "" where it is empty."""
-        newest = turns[-(CONTEXT_TURNS - 1) :]  # an odd number: the member's turn is the first
-        lines = [(Role.BOT if i % 2 else Role.USER, turn) for i, turn in enumerate(newest)]
-        prompt_ids = await self._tokenizer.run(lambda known: tuple(encode_prompt(lines, known)))
-        own_ids = await self._tokenizer.run(
-            lambda known: tuple(tuple(known.encode(turn)) for turn in newest[1::2])
+        budget = ContextBudget(
+            fit_window(self._engine.info.window, params.max_new_tokens, CONTEXT_TOKENS)[0],
+            CONTEXT_TURNS,
         )
-        request = GenerationRequest(prompt_ids=prompt_ids, params=params, own_ids=own_ids)
+        context = await self._tokenizer.run(
+            lambda known: build_context(_remembered(turns[:-1]), turns[-1], budget, known)
+        )
+        request = GenerationRequest(
+            prompt_ids=context.prompt_ids, params=params, own_ids=context.own_ids
+        )
         [completion] = await self._engine.generate(request)
         text = await self._tokenizer.run(lambda known: decode_reply(completion.ids, known))
         return tidy(text, cut_off=completion.finish_reason is FinishReason.LENGTH)
+
+
+def _remembered(turns: Sequence[str]) -> list[Turn]:
+    """`turns` as the bot's memory would hand them out."""
+    roles = (Role.USER, Role.BOT)
+    now = datetime.now(UTC)
+    return [
+        Turn(i + 1, _PLACE, i or None, roles[i % 2], text, None, 0, now)
+        for i, text in enumerate(turns)
+    ]
 
 
 @asynccontextmanager

@@ -75,7 +75,11 @@ def resolve_model(model: str, revision: str | None, models_folder: Path) -> Path
     if folder.is_dir():
         return folder.resolve()
     if not is_hub_id(model):
-        raise ModelError("MODEL is {model}, but there is no such folder.", model=model)
+        raise ModelError(
+            "MODEL is {model}, but there is no such folder: name one that is there, or a model "
+            "of the hub such as microsoft/DialoGPT-medium.",
+            model=model,
+        )
     fetched = fetched_folder(model, revision or DEFAULT_REVISION, models_folder)
     if fetched is not None:
         return fetched

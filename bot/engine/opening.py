@@ -5,6 +5,7 @@ Importing torch and transformers takes 4 s and would stop the event loop.
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -26,7 +27,8 @@ async def open_engine(
     """Load the checkpoint in `folder` in the engine's own thread and warm it up.
 
     `model` is the name that EngineInfo shows; `device` and `dtype` are the settings;
-    `num_threads` None leaves the number of CPU threads to torch: one for each core.
+    `num_threads` None: a thread for each core but one, which is left to everything else. With
+    one for each, a second busy program makes every step wait for the slowest thread.
     Open the tokenizer before or after, not at the same time: both import transformers.
     Raises ModelError and WrongSettingsError.
     """
@@ -40,8 +42,7 @@ async def open_engine(
         from bot.engine.loader import load_model  # noqa: PLC0415
         from bot.engine.reference import ReferenceEngine  # noqa: PLC0415
 
-        if num_threads is not None:
-            torch.set_num_threads(num_threads)  # counts for the calling thread only
+        torch.set_num_threads(num_threads or _spare_cores())  # counts for the calling thread only
         return lambda: ReferenceEngine(load_model(folder, device, dtype), model, thread)
 
     started_at = time.monotonic()
@@ -53,6 +54,10 @@ async def open_engine(
             "microsoft/DialoGPT-medium takes seconds for a reply."
         )
     return engine
+
+
+def _spare_cores() -> int:
+    return max(1, (os.cpu_count() or 2) - 1)
 
 
 async def open_tokenizer(folder: Path) -> TokenizerThread:

@@ -103,7 +103,7 @@ async def empty(database: Database) -> None:
 @pytest.fixture
 async def sqlite_database(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     opened = await open_database(
-        sqlite_url, history_key="off", key_path=tmp_path / "history.key", busy_seconds=0.1
+        sqlite_url, history_key="off", key_path=tmp_path / "history.key", busy_seconds=0.5
     )
     yield opened
     await opened.close()

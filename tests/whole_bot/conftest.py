@@ -32,5 +32,6 @@ async def home(tmp_path: Path, model_folder: Path) -> AsyncIterator[Home]:
                 "COOLDOWN_SECONDS": "0",
                 "MAX_PENDING_PER_USER": "100",
                 "NUM_THREADS": "1",
+                "TMPDIR": str(tmp_path),  # where the lock of the token lies
             },
         )

@@ -252,7 +252,7 @@ def _kind(scene: Scene) -> str:
 
 
 def fact_slot(recall: Recall) -> str:
-    """The slot whose word answers the questions of `recall`: the first in its first answer."""
+    """The slot whose word answers the questions of `recall`: the first of its first answer."""
     return next(part.key for part in recall.answers[0] if isinstance(part, Slot))
 
 

@@ -48,7 +48,10 @@ def _remembered(turns: Sequence[str]) -> list[Turn]:
     roles = (Role.USER, Role.BOT)
     now = datetime.now(UTC)
     return [
-        Turn(i + 1, _PLACE, i or None, roles[i % 2], text, None, 0, now)
+        Turn(
+            *(i + 1, _PLACE, i or None, roles[i % 2], text, None, 0, now),
+            context_start_id=1,  # every answer so far was made from the whole dialogue
+        )
         for i, text in enumerate(turns)
     ]
 

@@ -9,7 +9,7 @@ from training.smalltalk.words import Split, load_words
 
 QUESTION = re.compile(
     r"^(how|what|where|who|when|why|do|does|did|are|which)\b"
-    r"(?! (nice|sweet|great|exciting|wonderful|a good))",
+    r"(?! (nice|sweet|great|exciting|wonderful|a good|cute|strange))",
     re.I,
 )
 

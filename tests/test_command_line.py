@@ -108,7 +108,7 @@ def test_without_a_token_and_a_model_the_playground_says_what_is_missing(tmp_pat
     done = run(tmp_path, MODEL="nowhere/")
     assert done.returncode == 69
     assert done.stdout.startswith("DISCORD_TOKEN is not set, so this is the playground")
-    assert done.stderr == "MODEL is nowhere/, but there is no such folder.\n"
+    assert done.stderr.startswith("MODEL is nowhere/, but there is no such folder: name one")
 
 
 def test_a_wrong_setting_is_one_sentence(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from bot.errors import (
     ChatError,
     CoolingDownError,
     InvalidSettingError,
-    ModelError,
     QueueFullError,
+    UnavailableError,
     UnknownChoiceError,
 )
 from bot.texts import _catalogue, explain, language_of, mark, say, terminal_locale
@@ -73,9 +73,13 @@ def test_an_error_is_explained_in_the_language_of_the_reader() -> None:
 
 
 def test_an_error_that_brings_its_own_sentence_is_translated_too() -> None:
-    error = ModelError("MODEL is {model}, but there is no such folder.", model="/models/gpt")
-    assert explain(error, "ko_KR.UTF-8") == "MODEL 값이 /models/gpt인데 그런 폴더가 없습니다."
-    assert explain(error, "C") == "MODEL is /models/gpt, but there is no such folder."
+    error = UnavailableError(
+        "Another Banter is already running with this token: stop that one first."
+    )
+    assert explain(error, "C") == str(error)
+    korean = explain(error, "ko_KR.UTF-8")
+    assert korean != str(error)
+    assert "Banter" in korean
 
 
 def test_values_keep_their_own_form() -> None:

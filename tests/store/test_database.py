@@ -25,7 +25,7 @@ async def pragma(database: Database, name: str) -> object:
 
 
 async def test_every_connection_is_set_up(sqlite_database: Database) -> None:
-    values = {"journal_mode": "wal", "foreign_keys": 1, "secure_delete": 1, "busy_timeout": 100}
+    values = {"journal_mode": "wal", "foreign_keys": 1, "secure_delete": 1, "busy_timeout": 500}
     for name, value in {**values, "synchronous": 1, "temp_store": 2}.items():
         assert await pragma(sqlite_database, name) == value
 

@@ -35,7 +35,9 @@ logger = logging.getLogger(__name__)
 
 NUM_REMEMBERED_IDS = 4096  # message ids kept in memory, for the times without a database
 RECORDING_SECONDS = 1.0  # for the last utterances to get into the inbox at a stop
-NUM_ATTEMPTS = 3  # starts at which an unanswered message is tried: it may be what ends the bot
+# Starts at which an unfinished row is tried. One without a reply is soon too old anyway: what ends
+# the bot each time is given up within NONCE_MEMORY.
+NUM_ATTEMPTS = 20
 
 
 class Delivery:

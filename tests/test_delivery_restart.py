@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from bot.delivery import NUM_ATTEMPTS
 from bot.dialogue.turn import Utterance
 from bot.engine.request import Cancellation
 from bot.ports import Part
@@ -90,7 +91,7 @@ async def test_an_old_unanswered_message_is_closed_after_a_restart(database: Dat
 async def test_a_message_that_ends_the_bot_each_time_is_given_up(database: Database) -> None:
     rooms = Rooms(database)
     await rooms.inbox.record(said("poison", 1))
-    for _ in range(3):
+    for _ in range(NUM_ATTEMPTS):
         assert len(await rooms.inbox.unfinished()) == 1
     later = rooms.restart()
     await later.delivery.start(later.courier)

@@ -115,6 +115,8 @@ async def stop_again_and_again(home: Home, times: int, seed: int) -> list[float]
     try:
         for _ in range(times):
             bot = await home.start(SLOW)
+            if asked:  # handed back by the run before
+                await home.reply_to(asked[-1])
             message_id = await strike_at(home, moment)
             # What is held would keep the bot from finishing: the network comes back.
             home.server.faults.clear()

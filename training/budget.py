@@ -9,6 +9,9 @@ _SECONDS = {"s": 1, "min": 60, "h": 3600}
 _TOKENS = {"k": 1_000, "K": 1_000, "M": 1_000_000}
 
 
+_WARMUP_SHARE = 0.1  # of the budget at most: a short training has to learn, too
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """When training is over: after so many tokens, or so many seconds; one of them is None."""
@@ -53,7 +56,7 @@ class Schedule:
 
     def rate(self, step: int, share: float) -> float:
         """The learning rate of `step` (from 0), when `share` of the budget is used."""
-        warm = min(1.0, (step + 1) / self.warmup_steps)
+        warm = min(1.0, max((step + 1) / self.warmup_steps, share / _WARMUP_SHARE))
         decayed = min(1.0, max(0.0, (share - 1 + self.decay_share) / self.decay_share))
         cosine = 0.5 * (1 + math.cos(math.pi * decayed))
         return self.peak * warm * (self.final_share + (1 - self.final_share) * cosine)

@@ -67,4 +67,5 @@ def save(network: Network, tokenizer: Tokenizer, folder: Path) -> None:
         bos_token_id=END_ID, eos_token_id=END_ID, pad_token_id=END_ID
     )  # type: ignore[no-untyped-call]  # transformers has no types here
     half.save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)  # others may read it, as the files beside it
     wrap(tokenizer).save_pretrained(folder)

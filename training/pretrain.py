@@ -27,7 +27,7 @@ CHECKPOINT = "checkpoint.pt"
 MODEL = "model"
 RECORD = "training.json"
 CURVE = "loss.png"
-_POINT_TOKENS = 50_000  # between two points of the loss curve
+_POINT_STEPS = 10  # between two points of the loss curve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +58,7 @@ def train(trainer: Trainer, budget: Budget, folder: Path, checkpoint_seconds: fl
     with _bar(trainer, budget) as bar:
         try:
             for step in trainer.steps(budget):
-                losses.add(step.loss, step.num_tokens)
+                losses.add(step.loss)
                 _advance(bar, trainer, budget, step.num_tokens)
                 bar.set_postfix_str(losses.shown(), refresh=False)
                 if time.monotonic() - saved_at > checkpoint_seconds:
@@ -79,16 +79,14 @@ class _Losses:
         self._started_tokens = trainer.progress.num_tokens
         self._running = 0.0
         self._since: list[float] = []
-        self._num_tokens = 0
 
-    def add(self, loss: float, num_tokens: int) -> None:
+    def add(self, loss: float) -> None:
         self._since.append(loss)
-        self._num_tokens += num_tokens
         self._running = 0.98 * self._running + 0.02 * loss if self._running else loss
-        if self._num_tokens >= _POINT_TOKENS:
+        if len(self._since) == _POINT_STEPS:
             mean = sum(self._since) / len(self._since)
             self._trainer.progress.curve.append((self._trainer.progress.num_tokens, mean))
-            self._since, self._num_tokens = [], 0
+            self._since = []
 
     def shown(self) -> str:
         num_tokens = self._trainer.progress.num_tokens - self._started_tokens
@@ -101,12 +99,12 @@ def _bar(trainer: Trainer, budget: Budget) -> "tqdm[NoReturn]":
     progress = trainer.progress
     in_tokens = budget.num_tokens is not None
     return tqdm(
-        total=budget.num_tokens if in_tokens else budget.num_seconds,
+        total=budget.num_tokens or round(budget.num_seconds or 0),
         initial=progress.num_tokens if in_tokens else round(progress.num_seconds),
         unit="token" if in_tokens else "s",
         unit_scale=in_tokens,
         mininterval=1.0 if sys.stderr.isatty() else 30.0,
-        bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {postfix}]",
+        bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
     )
 
 
@@ -114,7 +112,8 @@ def _advance(bar: "tqdm[NoReturn]", trainer: Trainer, budget: Budget, num_tokens
     if budget.num_tokens is not None:
         bar.update(num_tokens)
         return
-    bar.update(round(trainer.progress.num_seconds) - bar.n)
+    seconds = min(trainer.progress.num_seconds, budget.num_seconds or 0.0)
+    bar.update(round(seconds) - int(bar.n))
 
 
 def _export(trainer: Trainer, folder: Path) -> int:
@@ -144,7 +143,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--budget", type=parse_budget, default=parse_budget("25M"))
     parser.add_argument("--out", type=Path, default=Path("data/smalltalk"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    # A thread that has to wait for a busy core holds up all others: leave one core free.
+    parser.add_argument("--threads", type=int, default=max(1, torch.get_num_threads() - 1))
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     parser.add_argument("--export", type=Path, metavar="FOLDER", help="write the checkpoint only")
     parser.add_argument("--checkpoint-seconds", type=float, default=60.0)

@@ -49,7 +49,14 @@ def _remembered(turns: Sequence[str]) -> list[Turn]:
     now = datetime.now(UTC)
     return [
         Turn(
-            *(i + 1, _PLACE, i or None, roles[i % 2], text, None, 0, now),
+            turn_id=i + 1,
+            scope=_PLACE,
+            parent_id=i or None,
+            role=roles[i % 2],
+            text=text,
+            author_id=None,
+            epoch=0,
+            created_at=now,
             context_start_id=1,  # every answer so far was made from the whole dialogue
         )
         for i, text in enumerate(turns)

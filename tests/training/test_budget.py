@@ -31,3 +31,7 @@ def test_the_rate_warms_up_stays_and_decays() -> None:
     assert 0.1 < schedule.rate(100, 0.75) < 1.0
     assert schedule.rate(100, 1.0) == pytest.approx(0.1)
     assert schedule.rate(100, 1.7) == pytest.approx(0.1)
+
+
+def test_a_short_training_warms_up_within_a_tenth_of_it() -> None:
+    assert Schedule(peak=1.0, warmup_steps=100).rate(3, 0.1) == pytest.approx(1.0)

@@ -1,11 +1,20 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.checkpoint import inspect_checkpoint
+from bot.engine.opening import open_tokenizer
+from bot.engine.request import (
+    Completion,
+    Engine,
+    EngineInfo,
+    FinishReason,
+    GenerationRequest,
+)
 from bot.engine.tokenizer import load_tokenizer
 from tests.training.conftest import TINY
 from training import pretrain
@@ -13,7 +22,7 @@ from training.curve import draw_curve
 from training.model_card import main as model_card
 from training.smalltalk.grammar import Grammar
 from training.trainer import Trainer
-from training.voice import GREEDY, open_voice
+from training.voice import GREEDY, Voice, open_voice
 
 
 @pytest.fixture
@@ -29,6 +38,31 @@ def test_the_bot_loads_the_folder_and_answers(folder: Path) -> None:
 
     assert inspect_checkpoint(folder).window == 256
     assert all(isinstance(reply, str) for reply in asyncio.run(answers()))
+
+
+def test_the_whole_dialogue_is_in_the_prompt(folder: Path) -> None:
+    class Recorder:
+        """An engine that keeps what it is asked and says nothing."""
+
+        def __init__(self) -> None:
+            self.requests: list[GenerationRequest] = []
+            self.info = EngineInfo("m", "", "cpu", "float32", 256, 1)
+
+        async def generate(self, request: GenerationRequest) -> list[Completion]:
+            self.requests.append(request)
+            return [Completion((), (), FinishReason.STOP, 0, len(request.prompt_ids))]
+
+    async def ask() -> None:
+        tokenizer = await open_tokenizer(folder)
+        voice = Voice(cast("Engine", recorder), tokenizer)
+        await voice.answer(["hi", "hello!", "I am Ada", "hi Ada!", "who am I?"], GREEDY)
+        await tokenizer.close()
+
+    recorder = Recorder()
+    asyncio.run(ask())
+    [request] = recorder.requests
+    assert request.prompt_ids.count(0) == 5
+    assert len(request.own_ids) == 2
 
 
 def test_the_tokenizer_knows_every_character_and_no_word_at_two_places(folder: Path) -> None:

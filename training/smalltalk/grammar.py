@@ -4,7 +4,7 @@ import hashlib
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from training.smalltalk.noise import Manner, draw_manner, type_out
 from training.smalltalk.scenes import Book, Recall, Scene, load_book
@@ -16,8 +16,8 @@ Dialogue = tuple[str, ...]  # turns, the member first, then by turns
 
 _KOREAN_SHARE = 0.13
 _GREETED_SHARE = 0.3
-_FACT_SHARE = 0.42  # of the scenes that follow one another
-_ASKED_SHARE = 0.6  # of the told facts that are asked for at once
+_FACT_SHARE = 0.45  # of the scenes that follow one another
+_ASKED_SHARE = 0.65  # of the told facts that are asked for at once
 _ASKED_LATER_SHARE = 0.5
 _UNTOLD_SHARE = 0.05
 _ANSWERED_SHARE = 0.65  # of the bot's questions that the grammar knows answers to
@@ -161,7 +161,8 @@ class Grammar:
     ) -> None:
         rng = course.rng
         course.played.add(scene.title)
-        cast = _Cast(lambda slot: self._draw_word(course, slot))
+        known = "known" in scene.tags
+        cast = _Cast(lambda slot: self._draw_word(course, slot, known=known))
         if scene.rows:
             row = rng.choice(scene.rows)
             cast.row = {
@@ -189,8 +190,11 @@ class Grammar:
         kept = [word.told for word in cast.words.values()]
         return type_out(text, course.manner, course.rng, kept)
 
-    def _draw_word(self, course: _Course, slot: str) -> Word:
-        return draw(self._words[slot], course.rng, course.split, lower=course.manner.lower)
+    def _draw_word(self, course: _Course, slot: str, *, known: bool = False) -> Word:
+        vocabulary = self._words[slot]
+        if known:
+            vocabulary = replace(vocabulary, made_up=0.0)
+        return draw(vocabulary, course.rng, course.split, lower=course.manner.lower)
 
     def _ask(self, course: _Course, fact: str) -> None:
         recall, cast = self._recalls[fact], course.told[fact]

@@ -32,7 +32,7 @@ class Scene:
     """A piece of small talk: a trunk of turns, then one of the branches.
 
     `tags`: opening, closing, reaction, after (only after one of `questions`), answer (only
-    after the bot asked for its fact).
+    after the bot asked for its fact), known (no made-up words: they would mislead).
     """
 
     title: str

@@ -47,7 +47,7 @@ def terminal_locale(environ: Mapping[str, str] | None = None) -> str:
 
 
 DEMONSTRATION = mark(
-    "It speaks with the embedded demonstration voice: a little small talk is all that knows."
+    "It speaks with the embedded demonstration voice, which knows a little small talk and no more."
 )
 
 

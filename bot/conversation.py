@@ -8,6 +8,7 @@ from datetime import timedelta
 from bot.dialogue.reply import Reply
 from bot.dialogue.sampling import EffectiveParams, Place, SamplingParams, resolve
 from bot.dialogue.turn import Scope, Turn, Utterance
+from bot.drafts import ShowDraft
 from bot.engine.request import Cancellation
 from bot.errors import ScopeMovedError, StoreUnavailableError, WithdrawnError
 from bot.ports import Draft, Head, HistoryStore, SamplingStore
@@ -52,9 +53,12 @@ class Conversation:
         self._path_length = 2 * num_turns + 2
         self._idle = idle
 
-    async def respond(self, said: Utterance, cancellation: Cancellation) -> Reply:
+    async def respond(
+        self, said: Utterance, cancellation: Cancellation, show: ShowDraft | None = None
+    ) -> Reply:
         """Answer `said` and remember the exchange; without a memory, only answer.
 
+        `show` is called with the words that were made so far, which the reply may not keep.
         Raises WithdrawnError (cancelled), ScopeMovedError (reset meanwhile), NoFitReplyError
         (no candidate passed the guards), or an EngineError.
         """
@@ -62,7 +66,9 @@ class Conversation:
         for _ in range(NUM_TRIES):
             params = (await self.effective(place_of(said))).params
             recollection = await self._recall(said)
-            answer = await self._speaker.answer(said, recollection.turns, params, cancellation)
+            answer = await self._speaker.answer(
+                said, recollection.turns, params, cancellation, show
+            )
             if cancellation.cancelled:
                 raise WithdrawnError
             latency_ms = round(1000 * (time.perf_counter() - started_at))
@@ -77,6 +83,10 @@ class Conversation:
     async def reset(self, scope: Scope) -> None:
         """Forget the conversation of `scope`; a reply that is being made is dropped."""
         await self._history.reset(scope)
+
+    def forget(self) -> None:
+        """Words were erased: keep nothing of them outside of the history either."""
+        self._speaker.forget()
 
     async def effective(self, place: Place) -> EffectiveParams:
         """The SamplingParams in force at `place`; the defaults when the memory is away."""

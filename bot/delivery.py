@@ -10,7 +10,7 @@ away (it says so in the log itself) everything goes on without the inbox.
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -127,26 +127,26 @@ class Delivery:
 
     async def forget_member(self, user_id: int) -> None:
         """Drop everything that waits or runs for a member."""
-        await self._drop([one for one in self._tickets.values() if one.said.author_id == user_id])
+        await self._forget(lambda said: said.author_id == user_id)
 
     async def forget_channel(self, channel_id: int) -> None:
         """Drop everything that waits or runs in a channel or one of its threads."""
-        await self._drop(
-            [
-                one
-                for one in self._tickets.values()
-                if channel_id in (one.said.scope.channel_id, one.said.parent_channel_id)
-            ]
+        await self._forget(
+            lambda said: channel_id in (said.scope.channel_id, said.parent_channel_id)
         )
 
     async def forget_server(self, guild_id: int) -> None:
         """Drop everything that waits or runs in a server."""
-        await self._drop([one for one in self._tickets.values() if one.said.guild_id == guild_id])
+        await self._forget(lambda said: said.guild_id == guild_id)
 
     @property
     def num_pending(self) -> int:
         """How many messages wait for their reply or get it now."""
         return len(self._tickets)
+
+    async def _forget(self, is_theirs: Callable[[Utterance], bool]) -> None:
+        await self._drop([one for one in self._tickets.values() if is_theirs(one.said)])
+        self._conversation.forget()
 
     async def _drop(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:

@@ -6,7 +6,7 @@ Opened in order and closed in reverse. Discord, the playground and the terminal 
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from bot.conversation import Conversation
+from bot.dialogue.blocked import load_blocked_words
 from bot.engine.checkpoint import is_hub_id, resolve_model
+from bot.engine.limits import EngineLimits
 from bot.engine.opening import open_engine, open_tokenizer
 from bot.engine.request import Engine
 from bot.errors import ModelError
@@ -47,11 +49,13 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
 
     Raises StartError when something is wrong or missing.
     """
+    _blocked_words(settings)  # told before anything is made, like a model that is not there
     if not _can_be_fetched(settings.model):
-        _resolve(settings)  # told before anything is made
+        _resolve(settings)
     async with AsyncExitStack() as stack:
         database = await open_store(settings)
         stack.push_async_callback(database.close)
+        logger.info("The database is %s.", address_of(settings.database_url))
         folder = await _find_model(settings)
         # One after the other: both import transformers.
         engine = await _open_engine(settings, folder)
@@ -75,6 +79,7 @@ def build_conversation(
         tokenizer=foundation.tokenizer,
         limits=ContextLimits(settings.context_tokens, settings.context_turns),
         deadline_seconds=settings.reply_seconds,
+        is_blocked=_blocked_words(settings),
     )
     return Conversation(
         speaker=speaker,
@@ -92,7 +97,7 @@ async def open_store(settings: Settings) -> Database:
     return await open_database(
         settings.database_url,
         history_key=None if key is None else key.get_secret_value(),
-        key_path=_key_path(settings.database_url),
+        key_path=key_path_for(settings.database_url),
     )
 
 
@@ -110,7 +115,8 @@ async def unless(stop: asyncio.Event, opening: Awaitable[T]) -> T | None:
     return None
 
 
-def _key_path(database_url: str) -> Path:
+def key_path_for(database_url: str) -> Path:
+    """Where the key file of a database lies; raises DatabaseError for no address."""
     path = address_of(database_url).path
     return DATA_FOLDER / "history.key" if path is None else path.with_name(f"{path.name}.key")
 
@@ -122,7 +128,16 @@ async def _open_engine(settings: Settings, folder: Path) -> Engine:
         device=settings.device,
         dtype=settings.dtype,
         num_threads=settings.num_threads,
+        limits=EngineLimits(cache_bytes=settings.kv_cache_mb * 2**20),
     )
+
+
+def _blocked_words(settings: Settings) -> Callable[[str], bool] | None:
+    """What finds the words that BLOCKED_WORDS blocks; None where it is off."""
+    if settings.blocked_words is False:
+        return None
+    path = settings.blocked_words if isinstance(settings.blocked_words, Path) else None
+    return load_blocked_words(path).is_blocked
 
 
 def _resolve(settings: Settings) -> Path:

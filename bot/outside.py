@@ -36,6 +36,10 @@ class OutsideEngine:
         work = outside.run(asyncio.create_task, self._generate(request, seconds))
         return await self.wait(work)
 
+    def forget(self) -> None:
+        """Keep nothing of what was said."""
+        self._engine.forget()
+
     async def close(self) -> None:
         """Leave it to whoever opened the engine."""
 

@@ -24,6 +24,8 @@ MODELS_FOLDER = DATA_FOLDER / "models"
 MAX_ID = 2**63 - 1  # Discord's ids fit a signed 64-bit column
 DISCORD_MODEL = "microsoft/DialoGPT-medium"
 EMBEDDED_MODEL = "embedded"  # the demonstration voice of the playground and the terminal
+# Its vocabulary of 2,048 cuts words small: a name is three tokens, and comes twice in a reply.
+EMBEDDED_SAMPLING = {"no_repeat_ngram_size": 6}
 MAX_SHOWN = 80  # characters of a wrong value that are repeated in its sentence
 DRIVERS = {  # what people write -> the asynchronous driver that the store needs
     "sqlite": "sqlite+aiosqlite",
@@ -106,6 +108,7 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     num_threads: int | None = Field(default=None, ge=1, le=256)
+    kv_cache_mb: int = Field(default=512, ge=1, le=1_048_576)
     database_url: Annotated[str, BeforeValidator(_check_database_url)] = (
         "sqlite+aiosqlite:///data/banter.db"
     )
@@ -123,6 +126,8 @@ class Settings(BaseSettings):
     max_new_tokens: int = _sampling("max_new_tokens")
     num_candidates: int = _sampling("num_candidates")
     seed: int | None = _sampling("seed")
+    # On, off, or the owner's own file: "on" has to be tried before every word is a path.
+    blocked_words: bool | Path = Field(default=True, union_mode="left_to_right")
     max_queue: int = Field(default=64, ge=1, le=10_000)
     max_pending_per_user: int = Field(default=3, ge=1, le=1000)
     cooldown_seconds: float = Field(default=0.0, ge=0, le=86_400)
@@ -146,7 +151,10 @@ class Settings(BaseSettings):
     @property
     def sampling(self) -> SamplingParams:
         """The default SamplingParams: the lowest layer."""
-        return SamplingParams(**{name: getattr(self, name) for name in BOUNDS})
+        values = {name: getattr(self, name) for name in BOUNDS}
+        if self.model == EMBEDDED_MODEL:
+            values |= {k: v for k, v in EMBEDDED_SAMPLING.items() if k not in self.model_fields_set}
+        return SamplingParams(**values)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -181,18 +189,32 @@ def load_settings(
     `default_model` is taken where MODEL is not set.
     Raises WrongSettingsError, or SeveralWrongSettingsError with all mistakes at once.
     """
-    written = read_variables(env_file)
-    mistakes = list(misspelt(written, VARIABLES, env_file))
+    settings, mistakes = examine_settings(environ, env_file, default_model=default_model)
+    if not mistakes:
+        return settings
+    raise mistakes[0] if len(mistakes) == 1 else SeveralWrongSettingsError(mistakes)
+
+
+def examine_settings(
+    environ: Mapping[str, str], env_file: Path = ENV_FILE, *, default_model: str = DISCORD_MODEL
+) -> tuple[Settings, list[WrongSettingsError]]:
+    """The settings with a default in place of each wrong value, and a mistake for each of those.
+
+    A file that cannot be read is one mistake, without a `name` among its values.
+    """
+    try:
+        written = read_variables(env_file)
+        mistakes = list(misspelt(written, VARIABLES, env_file))
+    except WrongSettingsError as error:
+        written, mistakes = {}, [error]
     given = {"model": default_model} | _given(written) | _given(environ)
     try:
-        settings = Settings.model_validate(given)
+        return Settings.model_validate(given), mistakes
     except ValidationError as error:
         wrong = dict.fromkeys(str(one["loc"][0]) for one in error.errors(include_url=False))
-        mistakes += [_mistake(name, given[name]) for name in wrong]
-    else:
-        if not mistakes:
-            return settings
-    raise mistakes[0] if len(mistakes) == 1 else SeveralWrongSettingsError(mistakes)
+    mistakes += [_mistake(name, given[name]) for name in wrong]
+    right = {name: value for name, value in given.items() if name not in wrong}
+    return Settings.model_validate(right), mistakes
 
 
 def _given(variables: Mapping[str, str]) -> dict[str, str]:

@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from math import isfinite
 from operator import attrgetter
@@ -14,6 +14,7 @@ from bot.dialogue.prompt import Tokenizer, decode_reply
 from bot.dialogue.reply import tidy
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Role, Turn, Utterance
+from bot.drafts import DraftStream, ShowDraft
 from bot.engine.request import (
     Cancellation,
     Completion,
@@ -49,6 +50,7 @@ class Asked:
     params: SamplingParams
     deadline: float
     cancellation: Cancellation
+    show: ShowDraft | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,10 @@ class Answer:
 
 
 class Speaker:
-    """Asks the engine until the guards are content. `deadline_seconds` bounds one reply."""
+    """Asks the engine until the guards are content. `deadline_seconds` bounds one reply.
+
+    `is_blocked` finds words that are not said; None: all are.
+    """
 
     def __init__(
         self,
@@ -74,11 +79,13 @@ class Speaker:
         tokenizer: TokenizerThread,
         limits: ContextLimits,
         deadline_seconds: float,
+        is_blocked: Callable[[str], bool] | None = None,
     ) -> None:
         self._engine = engine
         self._tokenizer = tokenizer
         self._limits = limits
         self._deadline_seconds = deadline_seconds
+        self._is_blocked = is_blocked
 
     async def answer(
         self,
@@ -86,8 +93,9 @@ class Speaker:
         turns: Sequence[Turn],
         params: SamplingParams,
         cancellation: Cancellation,
+        show: ShowDraft | None = None,
     ) -> Answer:
-        """Answer `said` after `turns` (oldest first).
+        """Answer `said` after `turns` (oldest first); `show` watches a lone candidate grow.
 
         Unfit candidates are drawn again warmer, then from a shorter context. When the device's
         memory is full the context is made shorter, once.
@@ -96,9 +104,11 @@ class Speaker:
         deadline = time.monotonic() + self._deadline_seconds
         rejected: list[Rejected] = []
         is_memory_short = False
-        judge = partial(_judge, said=said.text, own_turns=_own_texts(turns))
+        judge = partial(
+            _judge, said=said.text, own_turns=_own_texts(turns), is_blocked=self._is_blocked
+        )
         for attempt, limits in self._ladder(params):
-            asked = Asked(said, tuple(turns), attempt, deadline, cancellation)
+            asked = Asked(said, tuple(turns), attempt, deadline, cancellation, show)
             context, completions, is_memory_short = await self._complete(
                 asked, limits, is_memory_short=is_memory_short
             )
@@ -116,6 +126,10 @@ class Speaker:
                     rejected=tuple(rejected),
                 )
         raise NoFitReplyError
+
+    def forget(self) -> None:
+        """Let the engine keep nothing of what was said until now."""
+        self._engine.forget()
 
     def _ladder(self, params: SamplingParams) -> Iterator[tuple[SamplingParams, ContextLimits]]:
         """What to try in turn: as asked; warmer; warmer and from a shorter context."""
@@ -155,11 +169,21 @@ class Speaker:
             deadline=asked.deadline,
             cancellation=asked.cancellation,
         )
-        return context, await self._engine.generate(request)
+        if asked.show is None or asked.params.num_candidates > 1:
+            return context, await self._engine.generate(request)
+        drafts = DraftStream(self._tokenizer, asked.show, self._is_blocked)
+        try:
+            return context, await self._engine.generate(replace(request, on_token=drafts.add))
+        finally:
+            await drafts.close()
 
 
 def _judge(
-    completions: Sequence[Completion], tokenizer: Tokenizer, said: str, own_turns: Sequence[str]
+    completions: Sequence[Completion],
+    tokenizer: Tokenizer,
+    said: str,
+    own_turns: Sequence[str],
+    is_blocked: Callable[[str], bool] | None,
 ) -> tuple[list[Candidate], Choice]:
     """The completions as candidates, and which of them is the best fit one."""
     candidates = [
@@ -172,7 +196,7 @@ def _judge(
         )
         for completion in completions
     ]
-    return candidates, choose(candidates, said, own_turns)
+    return candidates, choose(candidates, said, own_turns, is_blocked)
 
 
 def _own_texts(turns: Sequence[Turn]) -> list[str]:

@@ -45,6 +45,7 @@ class ScriptedEngine:
     def __init__(self, script: Script | None = None, *, window: int = 1024) -> None:
         self.script = script or self._numbered
         self.asked: list[GenerationRequest] = []
+        self.num_forgotten = 0
         self.gate = asyncio.Event()
         self.gate.set()
         self.info = EngineInfo("scripted", "0", "cpu", "float32", window, 0)
@@ -56,6 +57,9 @@ class ScriptedEngine:
         return [
             f"reply {words[count % 10]} {words[count // 10 % 10]}"
         ] * request.params.num_candidates
+
+    def forget(self) -> None:
+        self.num_forgotten += 1
 
     def load(self) -> EngineLoad:
         return EngineLoad(num_waiting=0, num_running=0, tokens_per_second=0.0)

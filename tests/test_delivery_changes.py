@@ -55,6 +55,7 @@ async def test_what_waits_for_a_member_is_dropped_before_their_data_is_erased(
     rooms.delivery.accept(said("theirs", 3, author_id=8))
     await rooms.engine.wait_until_asked(1)
     await rooms.delivery.forget_member(7)
+    assert rooms.engine.num_forgotten == 1
     rooms.engine.gate.set()
     await rooms.courier.wait_for(1)
     await settled(rooms)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bot.dialogue.sampling import BOUNDS, SamplingParams
 from bot.env_file import exposed_to_others
 from bot.errors import EXIT_WRONG_SETTINGS, SeveralWrongSettingsError, WrongSettingsError
-from bot.settings import VARIABLES, Settings, load_settings
+from bot.settings import EMBEDDED_MODEL, VARIABLES, Settings, load_settings
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
 NO_FILE = Path("/nonexistent/.env")
@@ -257,3 +257,9 @@ def test_the_example_explains_every_setting_in_one_line() -> None:
     for above, line in pairwise(lines):
         if re.match(r"[A-Z_]+=", line):
             assert re.fullmatch(r"# [A-Z0-9a-z].*\.", above), line
+
+
+def test_the_embedded_model_may_say_a_name_twice() -> None:
+    assert Settings(model=EMBEDDED_MODEL).sampling.no_repeat_ngram_size == 6
+    assert Settings(model=EMBEDDED_MODEL, no_repeat_ngram_size=3).sampling.no_repeat_ngram_size == 3
+    assert Settings().sampling.no_repeat_ngram_size == 3

@@ -6,7 +6,7 @@ write: of 65,000 sentences 1 in 10,000 counts as a loop, of 35,000 replies 1 in 
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -44,6 +44,7 @@ class Fault(StrEnum):
     LOOP = "loop"
     ECHO = "echo"
     SELF_COPY = "self_copy"
+    BLOCKED_WORD = "blocked_word"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +74,35 @@ class Choice:
     faults: tuple[Fault | None, ...]
 
 
-def choose(candidates: Sequence[Candidate], said: str, own_turns: Sequence[str]) -> Choice:
+def choose(
+    candidates: Sequence[Candidate],
+    said: str,
+    own_turns: Sequence[str],
+    is_blocked: Callable[[str], bool] | None = None,
+) -> Choice:
     """The fit candidate that the model finds likeliest; the first one among equals.
 
     `said` is what the member said, `own_turns` what the bot said before, oldest first.
+    `is_blocked` finds blocked words; None: none are blocked.
     """
-    faults = tuple(find_fault(candidate.text, said, own_turns) for candidate in candidates)
+    faults = tuple(
+        find_fault(candidate.text, said, own_turns, is_blocked) for candidate in candidates
+    )
     fit = [i for i, fault in enumerate(faults) if fault is None]
     return Choice(max(fit, key=lambda i: candidates[i].mean_logprob, default=None), faults)
 
 
-def find_fault(text: str, said: str, own_turns: Sequence[str]) -> Fault | None:
+def find_fault(
+    text: str,
+    said: str,
+    own_turns: Sequence[str],
+    is_blocked: Callable[[str], bool] | None = None,
+) -> Fault | None:
     """Why `text` is unfit to answer `said` after the bot's `own_turns` (oldest first), or None."""
     if is_blank(text):
         return Fault.EMPTY
+    if is_blocked is not None and is_blocked(text):
+        return Fault.BLOCKED_WORD
     reply = words(text)
     if _RUN.search(text[:_MAX_RUN_TEXT].casefold()) or _loops(reply):
         return Fault.LOOP

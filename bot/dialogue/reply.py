@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from bot.dialogue.graphemes import graphemes
+from bot.dialogue.links import break_links
 from bot.dialogue.text import clean, is_blank
 
 MESSAGE_LIMIT = 2000  # code points in one Discord message
@@ -52,8 +53,11 @@ def tidy(text: str, *, cut_off: bool) -> str:
 
 
 def defang(text: str) -> str:
-    """`text` with U+200B inside every mention: it reads the same and pings nobody."""
-    return _MENTION.sub("@\u200b", text)
+    """`text` with U+200B inside every mention, invitation and link without a scheme.
+
+    It reads the same, pings nobody and leads nowhere.
+    """
+    return break_links(_MENTION.sub("@\u200b", text))
 
 
 def _rounded_off(text: str) -> str:

@@ -46,6 +46,13 @@ def available_bytes(device: torch.device) -> int | None:
     return min(limits, default=None)
 
 
+def name_of(device: torch.device) -> str:
+    """The device as its owner knows it."""
+    if device.type != "cuda":
+        return device.type
+    return f"{device.type} ({torch.cuda.get_device_name(device)})"
+
+
 def _choose_device(device: str) -> torch.device:
     if device == AUTO:
         if torch.cuda.is_available():

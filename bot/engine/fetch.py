@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,6 +88,16 @@ def fetch(model: str, revision: str | None, models_folder: Path, hub: Hub | None
         ) from error
 
 
+def plan_fetch(model: str, revision: str | None, hub: Hub) -> Plan:
+    """What a fetch of `model` would download; nothing stays on the disk.
+
+    Raises ModelError and UnavailableError, as the fetch would.
+    """
+    listing = hub.list_files(model, revision or DEFAULT_REVISION)
+    with tempfile.TemporaryDirectory() as folder:
+        return make_plan(listing, _shards(hub, listing, Path(folder)))
+
+
 def _fetch(hub: Hub, model: str, revision: str, models_folder: Path) -> Fetched:
     listing = hub.list_files(model, revision)
     folder = repository_folder(model, models_folder)
@@ -105,7 +116,7 @@ def _build(hub: Hub, listing: Listing, target: Path) -> None:
     partial.mkdir()
     try:
         plan = make_plan(listing, _shards(hub, listing, partial))
-        check_room(partial, plan.num_bytes + (plan.weights[0].size if plan.pickled else 0))
+        check_room(partial, plan.disk_bytes)
         _download(hub, listing, plan, partial)
         converted_from = _to_safetensors(listing, plan, partial)
         write_manifest(

@@ -61,7 +61,8 @@ class Listing:
 class Hub:
     """One model hub; `retry_seconds` is the first pause after a broken connection, then doubled.
 
-    `endpoint` and `token` None leave the choice to huggingface_hub.
+    `endpoint` and `token` None leave the choice to huggingface_hub. `patience` is how many seconds
+    an answer may take.
     """
 
     def __init__(
@@ -70,10 +71,12 @@ class Hub:
         *,
         token: str | None = None,
         retry_seconds: float = 1.0,
+        patience: float = _TIMEOUT_SECONDS,
     ) -> None:
         self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
         self._token = token
         self._retry_seconds = retry_seconds
+        self._patience = patience
 
     def list_files(self, model: str, revision: str) -> Listing:
         """What `model` holds at `revision` (branch, tag or commit).
@@ -82,7 +85,7 @@ class Hub:
         """
         with self._sentences(model, revision):
             found = HfApi(self.endpoint, token=self._token).model_info(
-                model, revision=revision, files_metadata=True, timeout=_TIMEOUT_SECONDS
+                model, revision=revision, files_metadata=True, timeout=self._patience
             )
         commit = found.sha or ""
         if not is_commit(commit):
@@ -128,7 +131,7 @@ class Hub:
         url = hf_hub_url(listing.model, file.name, revision=listing.commit, endpoint=self.endpoint)
         try:
             with get_session().stream(
-                "GET", url, headers=headers, timeout=_TIMEOUT_SECONDS
+                "GET", url, headers=headers, timeout=self._patience
             ) as response:
                 if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                     return  # the hub's file ends before the size that it told
@@ -189,7 +192,7 @@ class Hub:
             ) from error
 
 
-def chosen_hub(env_file: Path = ENV_FILE) -> Hub:
+def chosen_hub(env_file: Path = ENV_FILE, *, patience: float = _TIMEOUT_SECONDS) -> Hub:
     """The hub that HF_ENDPOINT and HF_TOKEN name; the environment wins over `env_file`.
 
     Raises WrongSettingsError for a file that cannot be read.
@@ -199,7 +202,7 @@ def chosen_hub(env_file: Path = ENV_FILE) -> Hub:
     def chosen(name: str) -> str | None:
         return os.environ.get(name, "").strip() or written.get(name, "").strip() or None
 
-    return Hub(chosen("HF_ENDPOINT"), token=chosen("HF_TOKEN"))
+    return Hub(chosen("HF_ENDPOINT"), token=chosen("HF_TOKEN"), patience=patience)
 
 
 def _remote_file(entry: RepoSibling) -> RemoteFile | None:

@@ -10,42 +10,43 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from bot.engine.checkpoint import inspect_checkpoint
+from bot.engine.gpt2_config import is_gpt2
+from bot.engine.limits import EngineLimits
 from bot.engine.request import Engine, EngineInfo
 from bot.ports import TokenizerThread
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
+DEFAULT_LIMITS = EngineLimits()
 
 
 async def open_engine(
-    folder: Path, *, model: str, device: str, dtype: str, num_threads: int | None = None
+    folder: Path,
+    *,
+    model: str,
+    device: str,
+    dtype: str,
+    num_threads: int | None = None,
+    limits: EngineLimits = DEFAULT_LIMITS,
 ) -> Engine:
     """Load the checkpoint in `folder` in the engine's own thread and warm it up.
 
     `model` is the name that EngineInfo shows; `device` and `dtype` are the settings;
     `num_threads` None: a thread for each core but one, which is left to everything else. With
     one for each, a second busy program makes every step wait for the slowest thread.
+    `limits` hold for the engine for GPT-2s only.
     Open the tokenizer before or after, not at the same time: both import transformers.
     Raises ModelError and WrongSettingsError.
     """
     thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
-
-    def prepare() -> Callable[[], Engine]:
-        inspect_checkpoint(folder)  # what is wrong with the files is told before the imports
-        # heavy: see the module's docstring
-        import torch  # noqa: PLC0415
-
-        from bot.engine.loader import load_model  # noqa: PLC0415
-        from bot.engine.reference import ReferenceEngine  # noqa: PLC0415
-
-        torch.set_num_threads(num_threads or _spare_cores())  # counts for the calling thread only
-        return lambda: ReferenceEngine(load_model(folder, device, dtype), model, thread)
-
     started_at = time.monotonic()
+    prepare = partial(_prepare, folder, model, Placing(device, dtype, num_threads, limits), thread)
     engine = await _open_in(thread, prepare)
     _tell(engine.info, time.monotonic() - started_at)
     if device == "auto" and engine.info.device == "cpu":
@@ -56,7 +57,42 @@ async def open_engine(
     return engine
 
 
-def _spare_cores() -> int:
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """The settings DEVICE, DTYPE and NUM_THREADS, and how much at once."""
+
+    device: str
+    dtype: str
+    num_threads: int | None
+    limits: EngineLimits
+
+
+def _prepare(
+    folder: Path, model: str, placing: Placing, thread: ThreadPoolExecutor
+) -> Callable[[], Engine]:
+    """Import what the model needs, in the engine's thread; what is returned loads it."""
+    checkpoint = inspect_checkpoint(folder)  # what is wrong is told before the imports
+    # heavy: see the module's docstring
+    import torch  # noqa: PLC0415
+
+    from bot.engine.device import choose_placement  # noqa: PLC0415
+
+    # counts for the calling thread only
+    torch.set_num_threads(placing.num_threads or spare_cores())
+    device, dtype = placing.device, placing.dtype
+    if is_gpt2(checkpoint.config) and choose_placement(device, dtype).device.type == "cpu":
+        from bot.engine.gpt2_loader import load_gpt2  # noqa: PLC0415
+        from bot.engine.local import LocalEngine  # noqa: PLC0415
+
+        return lambda: LocalEngine(load_gpt2(folder, device, dtype), model, thread, placing.limits)
+    from bot.engine.loader import load_model  # noqa: PLC0415 - imports transformers as well
+    from bot.engine.reference import ReferenceEngine  # noqa: PLC0415
+
+    return lambda: ReferenceEngine(load_model(folder, device, dtype), model, thread)
+
+
+def spare_cores() -> int:
+    """The processor threads of a model where NUM_THREADS is not set."""
     return max(1, (os.cpu_count() or 2) - 1)
 
 

@@ -34,6 +34,11 @@ class Plan:
         return sum(file.size for file in (*self.small, *self.weights))
 
     @property
+    def disk_bytes(self) -> int:
+        """What the disk has to hold: a pickle lies beside what it is converted to."""
+        return self.num_bytes + (self.weights[0].size if self.pickled else 0)
+
+    @property
     def pickled(self) -> bool:
         """Whether the weights have to be converted."""
         return self.weights[0].name == PICKLED_WEIGHTS

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, StoppingCriteria
 
 from bot.dialogue.sampling import SamplingParams
+from bot.engine.logits import repeated
 from bot.errors import NumericError
 
 
@@ -60,15 +61,6 @@ def ban_ngrams(logits: Tensor, reply: Tensor, size: int) -> Tensor:
         banned = repeated(ids, size)
         banned_logits[row, banned] = -torch.inf
     return banned_logits
-
-
-def repeated(ids: Sequence[int], size: int) -> list[int]:
-    """The tokens that would complete an n-gram of `size` that `ids` already holds."""
-    last = list(ids[len(ids) - size + 1 :]) if size > 1 else []
-    if len(last) < size - 1:
-        return []
-    ends = range(size - 1, len(ids))
-    return [ids[end] for end in ends if list(ids[end - size + 1 : end]) == last]
 
 
 class ReplyWatch(StoppingCriteria):

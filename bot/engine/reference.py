@@ -13,9 +13,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -28,13 +27,13 @@ from bot.engine.loader import LoadedModel, generation_config
 from bot.engine.pace import Pace
 from bot.engine.processors import RawLogits, ReplyRules, ReplyWatch
 from bot.engine.request import (
-    Cancellation,
     Completion,
     EngineInfo,
     EngineLoad,
     FinishReason,
     GenerationRequest,
 )
+from bot.engine.scheduler import Job
 from bot.errors import (
     ChatError,
     ContextTooLongError,
@@ -47,23 +46,6 @@ from bot.errors import (
 
 logger = logging.getLogger(__name__)
 _NUM_SEEDS = 2**31
-
-
-@dataclass(eq=False, slots=True)
-class _Job:
-    """A request on its way; `place` is what its sender was last told, 0 the first in the queue."""
-
-    request: GenerationRequest
-    future: "Future[list[Completion]]" = field(default_factory=Future)
-    abandoned: Cancellation = field(default_factory=Cancellation)
-    submitted_at: float = field(default_factory=time.monotonic)
-    place: int | None = None
-
-    def tell(self, place: int) -> None:
-        """Tell the sender its place where it has changed."""
-        if place != self.place and self.request.on_position is not None:
-            self.request.on_position(place)
-        self.place = place
 
 
 class ReferenceEngine:
@@ -86,7 +68,7 @@ class ReferenceEngine:
         self._num_ids = loaded.num_ids
         self._thread = thread
         self._lock = threading.Lock()  # guards the two below
-        self._waiting: deque[_Job] = deque()
+        self._waiting: deque[Job] = deque()
         self._num_running = 0
         self._pace = Pace()
         self._broken = threading.Event()
@@ -107,7 +89,7 @@ class ReferenceEngine:
     async def generate(self, request: GenerationRequest) -> list[Completion]:
         """Run `request` after those that came before; see Engine.generate."""
         self._check(request)
-        job = _Job(request)
+        job = Job(request)
         with self._lock:
             self._waiting.append(job)
         self._thread.submit(self._run_next)
@@ -116,6 +98,9 @@ class ReferenceEngine:
         except asyncio.CancelledError:
             job.abandoned.cancel()
             raise
+
+    def forget(self) -> None:
+        """Do nothing: a request leaves nothing behind."""
 
     async def close(self) -> None:
         """Stop what runs, free the model and end the thread; may be called twice."""
@@ -162,7 +147,7 @@ class ReferenceEngine:
         else:
             job.future.set_result(outcome)
 
-    def _generate(self, job: _Job) -> list[Completion]:
+    def _generate(self, job: Job) -> list[Completion]:
         self._stop_if_unwanted(job)
         loaded, request, params = self._loaded, job.request, job.request.params
         if loaded is None:
@@ -193,13 +178,13 @@ class ReferenceEngine:
             )
         return _completions(job, watch, seed, started_at)
 
-    def _step(self, job: _Job, num_tokens: int) -> None:
+    def _step(self, job: Job, num_tokens: int) -> None:
         self._pace.add(num_tokens)
         self._stop_if_unwanted(job)
         self._clear_queue()
         self._tell_places()
 
-    def _stop_if_unwanted(self, job: _Job) -> None:
+    def _stop_if_unwanted(self, job: Job) -> None:
         if self._closing.is_set():
             raise EngineClosedError
         if self._broken.is_set():
@@ -224,11 +209,11 @@ class ReferenceEngine:
             except Exception as error:  # a fault of the callback is its own request's
                 self._refuse(job, error)
 
-    def _queue(self) -> list[_Job]:
+    def _queue(self) -> list[Job]:
         with self._lock:
             return list(self._waiting)
 
-    def _refuse(self, job: _Job, error: Exception) -> None:
+    def _refuse(self, job: Job, error: Exception) -> None:
         with self._lock:
             self._waiting.remove(job)
         if job.future.set_running_or_notify_cancel():
@@ -281,7 +266,7 @@ def _sampling(params: SamplingParams, loaded: LoadedModel, max_new_tokens: int) 
     )
 
 
-def _completions(job: _Job, watch: ReplyWatch, seed: int, started_at: float) -> list[Completion]:
+def _completions(job: Job, watch: ReplyWatch, seed: int, started_at: float) -> list[Completion]:
     now = time.monotonic()
     first_token_at = watch.first_token_at or now
     return [

@@ -125,6 +125,13 @@ class Engine(Protocol):
         """
         ...
 
+    def forget(self) -> None:
+        """Keep nothing of what was said until now, at the latest after the running step.
+
+        Somebody's words were erased: a kept prefix holds them as token ids. Returns at once.
+        """
+        ...
+
     async def close(self) -> None:
         """Stop what runs, free the model and end the engine's thread; may be called twice."""
         ...

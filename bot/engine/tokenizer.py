@@ -1,6 +1,7 @@
 """A checkpoint's tokenizer, as prompts need it, and the thread that it lives in.
 
-Importing this module imports transformers (2.5 s): `bot.engine.opening` does it in a thread.
+Importing this module imports a part of transformers (0.5 s): `bot.engine.opening` does it
+in a thread.
 """
 
 import asyncio
@@ -10,18 +11,19 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from jinja2 import TemplateError
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from bot.dialogue.prompt import Line
 from bot.dialogue.turn import Role
-from bot.engine.checkpoint import TOKENIZER_FILES
+from bot.engine.checkpoint import TOKENIZER_FILES, read_json
 from bot.errors import EngineClosedError, ModelError
 
 T = TypeVar("T")
 _MERGES = "merges.txt"
+_PLAIN_CLASSES = ("PreTrainedTokenizerFast", "GPT2TokenizerFast", "TokenizersBackend")
 _PLACE = "\ue000{}\ue001"  # private-use characters, which no chat template holds
 _PLACES = re.compile("\ue000(\\d+)\ue001")
 _CHAT_ROLES = {Role.USER: "user", Role.BOT: "assistant"}
@@ -78,6 +80,10 @@ class ModelTokenizer:
                 list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
             )
         )
+
+    def piece(self, token_id: int) -> str:
+        """How the vocabulary writes a token; empty for an id that it does not have."""
+        return str(self._backend.convert_ids_to_tokens(token_id) or "")
 
     def apply_chat_template(self, lines: Sequence[Line]) -> list[int]:
         """Token ids of a dialogue in the model's own format, ready for the bot's reply.
@@ -144,7 +150,7 @@ def load_tokenizer(folder: Path) -> ModelTokenizer:
     Raises ModelError where its files are damaged or it has no end-of-text token.
     """
     try:
-        backend = AutoTokenizer.from_pretrained(
+        backend = _tokenizer_class(folder).from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
     # tokenizers raises bare Exception for a damaged file
@@ -160,6 +166,18 @@ def load_tokenizer(folder: Path) -> ModelTokenizer:
             folder=folder,
         )
     return ModelTokenizer(backend, _vocabulary_name(folder))
+
+
+def _tokenizer_class(folder: Path) -> Any:
+    """The class that reads `folder`; for most models the one that tokenizer.json is enough for."""
+    path = folder / "tokenizer_config.json"
+    kind = read_json(path).get("tokenizer_class") if path.is_file() else None
+    if (folder / "tokenizer.json").is_file() and kind in _PLAIN_CLASSES:
+        return PreTrainedTokenizerFast
+    # imports every architecture that transformers knows (1 s)
+    from transformers import AutoTokenizer  # noqa: PLC0415
+
+    return AutoTokenizer
 
 
 class ThreadedTokenizer:

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from bot.engine.checkpoint import EMBEDDED, resolve_model
+from bot.engine.gpt2_loader import LoadedGpt2, load_gpt2
+from bot.engine.limits import EngineLimits
 from bot.engine.loader import LoadedModel, load_model
 from bot.engine.reference import ReferenceEngine
 from bot.engine.tokenizer import ModelTokenizer, load_tokenizer
 from tests.engine.hub import LoopbackHub
-from tests.engine.running import Gate, Opened
+from tests.engine.running import Gate, Opened, OpenedLocal, open_local
 from tests.tiny_models import (
     DIALOGPT_TINY,
     make_chat_model,
@@ -60,7 +63,44 @@ async def opened(loaded: LoadedModel, tokenizer: ModelTokenizer) -> AsyncIterato
 
 @pytest.fixture
 async def gate(opened: Opened) -> Gate:
-    return Gate(opened)
+    return Gate(opened.loaded.network.register_forward_pre_hook)
+
+
+@pytest.fixture(scope="session")
+def embedded_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return resolve_model(EMBEDDED, None, tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def oracle(tiny_model: Path) -> LoadedModel:
+    """The tiny model as transformers runs it; never to be changed."""
+    return load_model(tiny_model, "cpu", "float32")
+
+
+@pytest.fixture(scope="session")
+def loaded_gpt2(tiny_model: Path) -> LoadedGpt2:
+    """The same as our own network; never to be changed."""
+    return load_gpt2(tiny_model, "cpu", "float32")
+
+
+@pytest.fixture
+async def local(loaded_gpt2: LoadedGpt2) -> AsyncIterator[OpenedLocal]:
+    opened = open_local(loaded_gpt2)
+    yield opened
+    await opened.engine.close()
+
+
+@pytest.fixture
+async def narrow(loaded_gpt2: LoadedGpt2) -> AsyncIterator[OpenedLocal]:
+    """Answers two at once."""
+    opened = open_local(loaded_gpt2, EngineLimits(num_rows=2))
+    yield opened
+    await opened.engine.close()
+
+
+@pytest.fixture
+async def local_gate(local: OpenedLocal) -> Gate:
+    return Gate(local.network.before.append)
 
 
 @pytest.fixture(scope="session")

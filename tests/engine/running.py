@@ -3,12 +3,21 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+import torch
+from torch import Tensor
+
 from bot.dialogue.sampling import SamplingParams
+from bot.engine.gpt2_loader import LoadedGpt2
+from bot.engine.limits import EngineLimits
 from bot.engine.loader import LoadedModel
+from bot.engine.local import LocalEngine
+from bot.engine.network import Gpt2, Piece
 from bot.engine.reference import ReferenceEngine
-from bot.engine.request import GenerationRequest
+from bot.engine.request import Completion, GenerationRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +29,92 @@ class Opened:
     prompt: tuple[int, ...]
 
 
+class Watched(Gpt2):
+    """A network whose passes can be watched, spoilt and counted; all in the engine's thread.
+
+    `before(pieces)` may raise; `after(pieces, logits)` may change the logits.
+    """
+
+    def __init__(self, network: Gpt2) -> None:
+        self.__dict__.update(vars(network))
+        self.num_passes = 0
+        self.before: list[Callable[[Sequence[Piece]], None]] = []
+        self.after: list[Callable[[Sequence[Piece], Tensor], None]] = []
+
+    def forward(self, pieces: Sequence[Piece]) -> Tensor:
+        self.num_passes += 1
+        for look in self.before:
+            look(pieces)
+        logits = super().forward(pieces)
+        for change in self.after:
+            change(pieces, logits)
+        return logits
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedLocal:
+    """A LocalEngine with its inside and a prompt that it understands."""
+
+    engine: LocalEngine
+    network: Watched
+    prompt: tuple[int, ...]
+
+    async def settle(self) -> None:
+        """Wait until the engine has nothing left to do."""
+        await asyncio.get_running_loop().run_in_executor(self.engine._thread, lambda: None)
+
+    async def until_idle_and_empty(self) -> None:
+        """Wait, then check that nothing is left in any account."""
+        await self.settle()
+        engine = self.engine
+        assert engine._runner is not None
+        assert (len(engine._runner.runs), engine._runner.num_bytes) == (0, 0)
+        assert (engine.load().num_waiting, engine.load().num_running) == (0, 0)
+        assert not engine._line._running
+        kept = [resident.sequence.num_bytes for resident in engine._prefixes._residents.values()]
+        assert engine._prefixes.num_bytes == sum(kept) <= engine._prefixes.max_bytes
+
+
+def open_local(loaded: LoadedGpt2, limits: EngineLimits | None = None) -> OpenedLocal:
+    network = Watched(loaded.network)
+    thread = ThreadPoolExecutor(1, "engine", torch.set_num_threads, (1,))
+    engine = LocalEngine(replace(loaded, network=network), "tiny", thread, limits or EngineLimits())
+    return OpenedLocal(engine, network, tuple(range(1, 14)))
+
+
+def open_reference(loaded: LoadedModel) -> ReferenceEngine:
+    return ReferenceEngine(
+        loaded, "tiny", ThreadPoolExecutor(1, "engine", torch.set_num_threads, (1,))
+    )
+
+
+GREEDY = SamplingParams(
+    temperature=1.0,
+    top_k=1,
+    top_p=1.0,
+    repetition_penalty=1.0,
+    no_repeat_ngram_size=0,
+    min_new_tokens=1,
+    max_new_tokens=24,
+)
+FREE = replace(GREEDY, top_k=0, seed=7)
+EXACTLY_8 = replace(FREE, min_new_tokens=8, max_new_tokens=8)
 LONG = SamplingParams(max_new_tokens=80, min_new_tokens=16, no_repeat_ngram_size=1, seed=1)
 SHORT = replace(LONG, max_new_tokens=8, min_new_tokens=1)
 
 
 class Gate:
-    """Holds every forward pass until it is opened, as a slow device would."""
+    """Holds every forward pass until it is opened, as a slow device would.
 
-    def __init__(self, opened: Opened) -> None:
+    `register` takes what is to be called before a pass.
+    """
+
+    def __init__(self, register: Callable[[Callable[..., None]], object]) -> None:
         self.num_passes = 0
         self._loop = asyncio.get_running_loop()
         self._reached = asyncio.Event()
         self._opened = threading.Event()
-        opened.loaded.network.register_forward_pre_hook(self._wait)
+        register(self._wait)
 
     def open(self) -> None:
         self._opened.set()
@@ -52,6 +134,29 @@ def sleep_until(moment: float) -> None:
     time.sleep(max(moment - time.monotonic(), 0) + 0.001)
 
 
-def start(opened: Opened, **changes: object) -> "asyncio.Task[object]":
+def start(opened: Opened | OpenedLocal, **changes: object) -> "asyncio.Task[list[Completion]]":
     asked = replace(GenerationRequest(opened.prompt, LONG), **changes)  # type: ignore[arg-type]  # a test's keyword arguments
     return asyncio.create_task(opened.engine.generate(asked))
+
+
+def fail_with(opened: OpenedLocal, errors: list[Exception]) -> None:
+    """Every next forward pass raises the next of `errors`, then all is well."""
+
+    def look(_: Sequence[Piece]) -> None:
+        if errors:
+            raise errors.pop(0)
+
+    opened.network.before.append(look)
+
+
+async def outcomes_of(
+    *tasks: "asyncio.Task[list[Completion]]",
+) -> list[list[Completion] | BaseException]:
+    async with asyncio.timeout(20):
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def one(opened: OpenedLocal, params: SamplingParams, **changes: object) -> Completion:
+    asked = replace(GenerationRequest(opened.prompt, params), **changes)  # type: ignore[arg-type]  # a test's keyword arguments
+    (completion,) = await opened.engine.generate(asked)
+    return completion

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from bot.engine import loader
+from bot.engine import memory
 from bot.engine.device import available_bytes, choose_placement
 from bot.engine.loader import load_model
 from bot.errors import ModelError, WrongSettingsError
@@ -106,7 +106,7 @@ def test_a_tokenizer_that_is_larger_than_the_model_is_refused(folder: Path) -> N
 def test_too_little_memory_is_told_before_anything_is_loaded(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loader, "available_bytes", lambda _: 120_000)
+    monkeypatch.setattr(memory, "available_bytes", lambda _: 120_000)
     with pytest.raises(ModelError, match="choose a smaller MODEL"):
         load_model(tiny_model, "cpu", "float32")
     load_model(tiny_model, "cpu", "bfloat16")  # half of it is enough

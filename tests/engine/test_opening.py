@@ -14,8 +14,9 @@ import torch
 
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Role
-from bot.engine import loader
-from bot.engine.loader import LoadedModel, load_model
+from bot.engine import gpt2_loader
+from bot.engine.gpt2_loader import LoadedGpt2, load_gpt2
+from bot.engine.local import LocalEngine
 from bot.engine.opening import open_engine, open_tokenizer
 from bot.engine.reference import ReferenceEngine
 from bot.engine.request import GenerationRequest
@@ -36,13 +37,22 @@ async def test_an_opened_engine_tells_what_it_serves(tiny_model: Path) -> None:
 
 async def test_closing_frees_the_model(tiny_model: Path) -> None:
     engine = await open_engine(tiny_model, model="tiny", device="cpu", dtype="auto")
-    assert isinstance(engine, ReferenceEngine)
-    assert engine._loaded is not None
-    network = weakref.ref(engine._loaded.network)
+    assert isinstance(engine, LocalEngine)
+    assert engine._runner is not None
+    network = weakref.ref(engine._runner._network)
     await engine.generate(GenerationRequest((1, 2), SamplingParams(max_new_tokens=8)))
     await engine.close()
     gc.collect()
     assert network() is None
+
+
+async def test_a_gpt2_gets_the_local_engine_and_everything_else_the_reference_engine(
+    tiny_model: Path, chat_model: Path
+) -> None:
+    for folder, kind in ((tiny_model, LocalEngine), (chat_model, ReferenceEngine)):
+        engine = await open_engine(folder, model="any", device="cpu", dtype="auto")
+        assert type(engine) is kind
+        await engine.close()
 
 
 async def test_a_failed_opening_leaves_no_thread(tmp_path: Path) -> None:
@@ -69,14 +79,14 @@ async def test_a_model_that_was_loading_when_it_was_given_up_is_freed(
     networks: list[weakref.ref[object]] = []
     loop = asyncio.get_running_loop()
 
-    def load_slowly(folder: Path, device: str, dtype: str) -> LoadedModel:
+    def load_slowly(folder: Path, device: str, dtype: str) -> LoadedGpt2:
         loop.call_soon_threadsafe(begun.set)
         goes_on.wait(5)
-        loaded = load_model(folder, device, dtype)
+        loaded = load_gpt2(folder, device, dtype)
         networks.append(weakref.ref(loaded.network))
         return loaded
 
-    monkeypatch.setattr(loader, "load_model", load_slowly)
+    monkeypatch.setattr(gpt2_loader, "load_gpt2", load_slowly)
     opening = asyncio.create_task(open_engine(tiny_model, model="tiny", device="cpu", dtype="auto"))
     async with asyncio.timeout(5):
         await begun.wait()

@@ -4,7 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.engine.processors import ban_ngrams, penalise, repeated
+from bot.engine.logits import repeated
+from bot.engine.processors import ban_ngrams, penalise
 
 
 def test_what_was_said_becomes_less_likely_whatever_the_sign() -> None:

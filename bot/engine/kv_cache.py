@@ -1,0 +1,160 @@
+"""Keys and values of the tokens that a sequence has passed, kept between the turns of a dialogue.
+
+Importing this module imports torch.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+_ROUND_TO = 32  # capacities are rounded up: a kept sequence soon has room for its next turn
+_MIN_SHARED = 8  # copying fewer tokens than these costs as much as making them
+
+
+@dataclass(frozen=True, slots=True)
+class CacheShape:
+    """What one token's keys and values are."""
+
+    num_layers: int
+    num_heads: int
+    head_width: int
+    dtype: torch.dtype
+    device: torch.device
+
+    @property
+    def token_bytes(self) -> int:
+        """Bytes of one token: a key and a value in every layer."""
+        return 2 * self.num_layers * self.num_heads * self.head_width * self.dtype.itemsize
+
+    def num_bytes(self, capacity: int) -> int:
+        """Bytes of a sequence with room for `capacity` tokens."""
+        return _rounded(capacity) * self.token_bytes
+
+
+class KvSequence:
+    """The keys and values of `length` tokens, with room for `capacity`.
+
+    `keys`, `values`: shape (num_layers, num_heads, capacity, head_width).
+    """
+
+    def __init__(self, shape: CacheShape, capacity: int) -> None:
+        self.shape = shape
+        self.capacity = _rounded(capacity)
+        self.length = 0
+        sizes = (shape.num_layers, shape.num_heads, self.capacity, shape.head_width)
+        self.keys = torch.empty(sizes, dtype=shape.dtype, device=shape.device)
+        self.values = torch.empty(sizes, dtype=shape.dtype, device=shape.device)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes that it holds, its empty room included."""
+        return self.capacity * self.shape.token_bytes
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether what it holds is finite."""
+        kept = (self.keys[:, :, : self.length], self.values[:, :, : self.length])
+        return all(bool(torch.isfinite(tensor).all()) for tensor in kept)
+
+    def copy(self, length: int, capacity: int) -> "KvSequence":
+        """The first `length` tokens in a sequence of their own."""
+        other = KvSequence(self.shape, capacity)
+        other.keys[:, :, :length] = self.keys[:, :, :length]
+        other.values[:, :, :length] = self.values[:, :, :length]
+        other.length = length
+        return other
+
+
+@dataclass(slots=True)
+class _Resident:
+    ids: tuple[int, ...]
+    sequence: KvSequence
+
+
+class PrefixCache:
+    """Sequences that nobody runs now, for the next turn of their dialogue; least used go first.
+
+    Used by the engine's thread only. `num_bytes` never stays above `max_bytes`.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.num_bytes = 0
+        self._residents: OrderedDict[str, _Resident] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._residents)
+
+    def take(self, key: str, ids: Sequence[int], shape: CacheShape, capacity: int) -> KvSequence:
+        """A sequence for `ids` with room for `capacity` tokens, with the longest known prefix.
+
+        The dialogue `key` gives its own sequence away; another one's prefix (a branch, the same
+        first words) is copied. At least the last of `ids` is left to be run: its logits are
+        wanted.
+        """
+        wanted = tuple(ids[:-1])
+        best_key, shared = self._best(key, wanted)
+        if best_key is None:
+            return KvSequence(shape, capacity)
+        if best_key != key:
+            self._residents.move_to_end(best_key)
+            return self._residents[best_key].sequence.copy(shared, capacity)
+        own = self._pop(key).sequence
+        if own.capacity < capacity:
+            return own.copy(shared, capacity)
+        own.length = shared
+        return own
+
+    def put(self, key: str, ids: Sequence[int], sequence: KvSequence) -> None:
+        """Keep `sequence`, which holds the keys and values of `ids`, for the dialogue `key`."""
+        self.forget(key)
+        if not key or sequence.num_bytes > self.max_bytes:
+            return
+        self._residents[key] = _Resident(tuple(ids[: sequence.length]), sequence)
+        self.num_bytes += sequence.num_bytes
+        self.shrink(self.max_bytes)
+
+    def forget(self, key: str) -> None:
+        """Drop what is kept for the dialogue `key`."""
+        if key in self._residents:
+            self._pop(key)
+
+    def shrink(self, max_bytes: int) -> None:
+        """Drop what was least used until at most `max_bytes` are held; below zero, everything."""
+        while self._residents and self.num_bytes > max_bytes:
+            self._pop(next(iter(self._residents)))
+
+    def _pop(self, key: str) -> _Resident:
+        resident = self._residents.pop(key)
+        self.num_bytes -= resident.sequence.num_bytes
+        return resident
+
+    def _best(self, key: str, wanted: tuple[int, ...]) -> tuple[str | None, int]:
+        """Who shares most of `wanted`, and how many tokens; at a tie the own dialogue."""
+        best: tuple[str | None, int] = (None, _MIN_SHARED - 1)
+        if key in self._residents:
+            shared = shared_length(self._residents[key].ids, wanted)
+            best = (key, shared) if shared > best[1] else best
+        for other, resident in self._residents.items():
+            if resident.ids[: best[1] + 1] == wanted[: best[1] + 1]:
+                shared = shared_length(resident.ids, wanted)
+                best = (other, shared) if shared > best[1] else best
+        return best
+
+
+def _rounded(capacity: int) -> int:
+    return -(-capacity // _ROUND_TO) * _ROUND_TO
+
+
+def shared_length(ids: tuple[int, ...], others: tuple[int, ...]) -> int:
+    """How many tokens at the start are the same; tuples are compared piecewise, in C."""
+    low, high = 0, min(len(ids), len(others))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if ids[low:middle] == others[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -19,9 +19,11 @@ from bot.conversation import Conversation
 from bot.dialogue.sampling import BOUNDS, PRESETS, Layer, Number, Place, check
 from bot.dialogue.text import clean, is_blank
 from bot.dialogue.turn import Exchange, Scope, Utterance
+from bot.drafts import ShowDraft
 from bot.engine.request import Cancellation
 from bot.errors import ChatError, NoFitReplyError, OnlyTextError
 from bot.foundation import build_conversation, open_foundation
+from bot.live_line import LiveLine
 from bot.ports import Draft, Head
 from bot.settings import DATA_FOLDER, EMBEDDED_MODEL, Settings
 from bot.store.history import SqlHistory
@@ -64,8 +66,8 @@ class Console:
         """Where the settings are looked up: as in a direct message."""
         return Place(None, self.scope.channel_id, USER_ID)
 
-    async def respond(self, text: str) -> str:
-        """The reply to `text`; raises a ChatError."""
+    async def respond(self, text: str, show: ShowDraft | None = None) -> str:
+        """The reply to `text`; `show` watches it grow. Raises a ChatError."""
         cleaned = clean(text)
         if is_blank(cleaned):
             raise OnlyTextError
@@ -77,7 +79,7 @@ class Console:
             text=cleaned,
             created_at=datetime.now(UTC),
         )
-        return (await self.conversation.respond(said, Cancellation())).text
+        return (await self.conversation.respond(said, Cancellation(), show)).text
 
     async def command(self, line: str) -> str:
         """The answer to a line that begins with a slash; raises a ChatError."""
@@ -207,26 +209,19 @@ def _talk(runner: asyncio.Runner, console: Console, settings: Settings) -> int:
 
 
 def reply(runner: asyncio.Runner, console: Console, line: str) -> None:
-    """Print the answer to `line`; a mark shows that the bot is thinking."""
-    work = console.command(line) if line.startswith("/") else console.respond(line)
+    """Print the answer to `line`; its words are shown while they are made."""
+    live = LiveLine()
+    live.show("…")
+    is_command = line.startswith("/")
+    work = console.command(line) if is_command else console.respond(line, live.show)
     try:
-        with _thinking():
-            text = runner.run(work)
+        text = runner.run(work)
     except KeyboardInterrupt:
         text = say("(given up)", console.locale)
     except ChatError as error:
         text = explain(error, console.locale)
+    live.clear()
     _tell(text)
-
-
-@contextmanager
-def _thinking() -> Iterator[None]:
-    sys.stdout.write("…")
-    sys.stdout.flush()
-    try:
-        yield
-    finally:
-        sys.stdout.write("\r   \r")
 
 
 @contextmanager

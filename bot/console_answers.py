@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from unicodedata import east_asian_width
 
+from bot.dialogue.guards import Fault
 from bot.dialogue.sampling import BOUNDS, EffectiveParams, Layer, Number
+from bot.live_line import width
 from bot.ports import Draft, Rejected
 from bot.texts import mark, say
 
@@ -61,7 +62,8 @@ def why_answer(why: Why, locale: str) -> str:
 
 def _refused(rejected: Rejected, locale: str) -> str:
     fault = rejected.scores.get("fault")
-    text = _short(rejected.text)
+    # A word that is blocked is not shown here either.
+    text = "…" if fault == Fault.BLOCKED_WORD else _short(rejected.text)
     if fault is None:
         return say("Not chosen: “{text}”", locale, text=text)
     return say("Refused ({fault}): “{text}”", locale, fault=fault, text=text)
@@ -81,15 +83,10 @@ def _written(value: Number) -> str:
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
-            cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+            cell + " " * (space - width(cell)) for cell, space in zip(row, widths, strict=True)
         ).rstrip()
         for row in rows
     )
-
-
-def _width(text: str) -> int:
-    """Columns on the screen: Hangul takes two a letter."""
-    return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)

@@ -18,6 +18,7 @@ import torch
 
 from bot.dialogue.guards import Fault
 from bot.dialogue.sampling import SamplingParams
+from bot.settings import EMBEDDED_SAMPLING
 from training.losses import folder_loss
 from training.pretrain import RECORD
 from training.probes import Rate, Repetition, measure_recall, measure_repetition, recall_probes
@@ -34,6 +35,8 @@ TALKS: tuple[Dialogue, ...] = (
     ("I have a cat called Pancake", "she sleeps all day", "what is my cat called?"),
     ("안녕! 나는 보람이야", "오늘 너무 피곤해", "내 이름이 뭐야?"),
 )  # fmt: skip
+
+SAMPLING = SamplingParams(**EMBEDDED_SAMPLING)  # with which the bot lets it speak
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ async def _measure(
                 for split in Split
             ],
             repetition=await measure_repetition(
-                voice, _dialogues(grammar, options.dialogues, options.seed), SamplingParams()
+                voice, _dialogues(grammar, options.dialogues, options.seed), SAMPLING
             ),
             talks=[await talk(voice, lines, options.seed) for lines in TALKS],
         )
@@ -98,7 +101,7 @@ async def _recall(
         split,
         num_between,
         await measure_recall(voice, probes, GREEDY),
-        await measure_recall(voice, probes, SamplingParams()),
+        await measure_recall(voice, probes, SAMPLING),
     )
 
 
@@ -111,7 +114,7 @@ async def talk(voice: Voice, lines: Sequence[str], seed: int) -> list[str]:
     """The dialogue in which `lines` are answered one after the other."""
     turns: list[str] = []
     for line in lines:
-        reply = await voice.answer([*turns, line], replace(SamplingParams(), seed=seed))
+        reply = await voice.answer([*turns, line], replace(SAMPLING, seed=seed))
         turns += [line, reply]
     return turns
 

@@ -8,6 +8,7 @@ sub-command is known, so that `--help` is instant.
 import argparse
 import logging
 import os
+import shutil
 import signal
 import sys
 import time
@@ -15,13 +16,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from bot.errors import (
-    EXIT_UNAVAILABLE,
-    SeveralWrongSettingsError,
-    StartError,
-    UnavailableError,
-    WrongSettingsError,
-)
+from bot.errors import EXIT_UNAVAILABLE, ChatError, SeveralWrongSettingsError, StartError
 from bot.grammar import build_parser
 from bot.texts import DEMONSTRATION, explain, mark, say, terminal_locale
 
@@ -29,7 +24,10 @@ logger = logging.getLogger(__name__)
 
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
-PLAYGROUND_PACKAGES = ("simcord", "linkify_it", "markdown_it", "PIL", "regex")
+EXIT_UNHEALTHY = 1
+EXIT_WRONG_INPUT = 65  # EX_DATAERR of sysexits.h
+EXIT_PIPE_CLOSED = 141  # as a shell shows a program that SIGPIPE ended
+NUM_COLUMNS = 120  # of a table where there is no terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,14 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser(locale).parse_args(arguments)
     try:
         return COMMANDS[options.command](options)
-    except StartError as error:
+    except ChatError as error:
         print(tell(error, locale), file=sys.stderr)
-        return error.exit_code
+        return error.exit_code if isinstance(error, StartError) else EXIT_WRONG_INPUT
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our lines is gone; without this Python complains once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE_CLOSED
 
 
-def tell(error: StartError, locale: str) -> str:
+def tell(error: ChatError, locale: str) -> str:
     """The sentence of `error`; one a line where it holds several."""
     if isinstance(error, SeveralWrongSettingsError):
         return "\n".join(explain(mistake, locale) for mistake in error.mistakes)
@@ -71,12 +73,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _run_without_token(options: argparse.Namespace) -> int:
-    if _missing_for_playground():
-        raise WrongSettingsError(
-            "DISCORD_TOKEN is not set: create an application on "
-            "https://discord.com/developers/applications, press Reset Token on its page Bot, and "
-            "put the token into .env as DISCORD_TOKEN=…"
-        )
+    from bot.extras import no_playground
+
+    if (error := no_playground()) is not None:
+        raise error
     print(
         say(
             "DISCORD_TOKEN is not set, so this is the playground: a page in your browser instead "
@@ -90,16 +90,11 @@ def _run_without_token(options: argparse.Namespace) -> int:
 
 
 def _playground(options: argparse.Namespace) -> int:
+    from bot.extras import need_playground
     from bot.logs import configure_logs
     from bot.settings import EMBEDDED_MODEL, load_settings
 
-    if missing := _missing_for_playground():
-        raise UnavailableError(
-            "The playground needs packages that are not installed ({packages}): run "
-            "`{python} -m pip install --editable '.[playground]'`.",
-            packages=", ".join(missing),
-            python=sys.executable,
-        )
+    need_playground()
     settings = load_settings(os.environ, default_model=EMBEDDED_MODEL)
     configure_logs("WARNING", settings.log_format, secrets=settings.secrets)
     # simcord tries a client without intents when it is imported: discord.py warns of that.
@@ -119,13 +114,6 @@ def _playground(options: argparse.Namespace) -> int:
     return _run_to_its_end(serve_playground(settings, visit, announce))
 
 
-def _missing_for_playground() -> list[str]:
-    """The packages of the extra `playground` that are not installed."""
-    from importlib.util import find_spec
-
-    return [name for name in PLAYGROUND_PACKAGES if find_spec(name) is None]
-
-
 def _chat(options: argparse.Namespace) -> int:
     from bot.logs import configure_logs
     from bot.settings import EMBEDDED_MODEL, load_settings
@@ -135,6 +123,50 @@ def _chat(options: argparse.Namespace) -> int:
     from bot.console import chat  # after the settings: a mistake in them is told at once
 
     return chat(settings, options.once, options.locale)
+
+
+def _next(options: argparse.Namespace) -> int:
+    from bot.attention_picture import check_drawable, save_picture
+    from bot.engine.checkpoint import resolve_model
+    from bot.logs import configure_logs
+    from bot.next_words import SAMPLING_OPTIONS, check_text, params_for, table_of, text_of
+    from bot.settings import EMBEDDED_MODEL, MODELS_FOLDER, load_settings
+
+    settings = load_settings(os.environ, default_model=EMBEDDED_MODEL)
+    wished = {name: getattr(options, name) for name in SAMPLING_OPTIONS}
+    text, params = check_text(options.text), params_for(settings.sampling, wished)
+    if options.attention is not None:
+        check_drawable(options.attention)
+    configure_logs("WARNING", settings.log_format, secrets=settings.secrets)
+    folder = resolve_model(settings.model, settings.model_revision, MODELS_FOLDER)
+    from bot.engine.prediction import open_predictor  # after the mistakes that need no torch
+
+    predictor = open_predictor(folder, settings.device, settings.dtype, settings.num_threads)
+    layer = predictor.layer(options.layer)
+    continuation = predictor.continue_text(text, params, options.length)
+    print(text_of(continuation), flush=True)
+    if options.table:
+        num_columns = shutil.get_terminal_size((NUM_COLUMNS, 24)).columns
+        print(f"\n{table_of(continuation, options.locale, num_columns)}", flush=True)
+    if options.attention is not None:
+        save_picture(predictor.attention(continuation, layer), options.attention, options.locale)
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from bot.doctor.examination import examine
+    from bot.doctor.findings import Finding, exit_code_of, line_of, summary_of
+    from bot.logs import configure_logs
+
+    def tell(finding: Finding) -> None:
+        print(line_of(finding, options.locale), flush=True)
+
+    configure_logs("ERROR", "text")  # what a library warns of, a line says better
+    findings = asyncio.run(examine(os.environ, options.channel, tell))
+    print(summary_of(findings, options.locale))
+    return exit_code_of(findings)
 
 
 def _stop_quietly() -> None:
@@ -153,6 +185,19 @@ def _run_to_its_end(serving: Coroutine[Any, Any, int]) -> int:
     except Exception:
         logger.exception("This is a bug in Banter; please report what follows.")
         return EXIT_BUG
+
+
+def _health(options: argparse.Namespace) -> int:
+    from bot.heartbeat import FOLDER, is_alive
+
+    if is_alive(FOLDER, time.time()):
+        print(say("The bot of this folder is on Discord.", options.locale))
+        return 0
+    print(
+        say("The bot of this folder is not on Discord now: its log says why.", options.locale),
+        file=sys.stderr,
+    )
+    return EXIT_UNHEALTHY
 
 
 def _fetch(options: argparse.Namespace) -> int:
@@ -237,6 +282,9 @@ COMMANDS = {
     "run": _run,
     "playground": _playground,
     "chat": _chat,
+    "next": _next,
+    "doctor": _doctor,
+    "health": _health,
     "fetch": _fetch,
     "db": _database,
     "version": _version,

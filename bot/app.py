@@ -11,15 +11,17 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from bot.admission import Admission, AdmissionLimits
 from bot.client import ChatBot, Services, check_token, run_client
 from bot.delivery import Delivery
 from bot.errors import EXIT_RESTART, WrongSettingsError
 from bot.foundation import Foundation, build_conversation, must_be_fetched, open_foundation, unless
+from bot.heartbeat import heartbeat
 from bot.instance import only_instance
 from bot.outbox import Outbox
-from bot.settings import Settings
+from bot.settings import DATA_FOLDER, Settings
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from bot.store.privacy import SqlPrivacy
@@ -73,7 +75,8 @@ async def _run(bot: ChatBot, settings: Settings, stop: asyncio.Event) -> int:
     client = asyncio.create_task(run_client(bot, settings.discord_token.get_secret_value()))
     signalled = asyncio.create_task(stop.wait())
     broken = asyncio.create_task(delivery.broken.wait())
-    await asyncio.wait({client, signalled, broken}, return_when=asyncio.FIRST_COMPLETED)
+    async with heartbeat(DATA_FOLDER, partial(_is_connected, bot)):
+        await asyncio.wait({client, signalled, broken}, return_when=asyncio.FIRST_COMPLETED)
     started_at = time.monotonic()
     if not client.done():
         logger.info("Stopping: %s messages are being answered.", delivery.num_pending)
@@ -87,6 +90,11 @@ async def _run(bot: ChatBot, settings: Settings, stop: asyncio.Event) -> int:
         logger.critical("The device has failed for good: a fresh start is needed.")
         return EXIT_RESTART
     return 0
+
+
+def _is_connected(bot: ChatBot) -> bool:
+    """Whether Discord's gateway is open, and has told us of our servers at least once."""
+    return bot.is_ready() and bot.ws is not None and bot.ws.open
 
 
 @asynccontextmanager

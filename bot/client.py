@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,12 +146,15 @@ class ChatBot(commands.Bot):
 
     @property
     def invite_url(self) -> str:
-        """The link that adds the bot to a server, with the permissions it needs and no more."""
-        return discord.utils.oauth_url(
-            self.application_id or 0,
-            permissions=PERMISSIONS,
-            scopes=("bot", "applications.commands"),
-        )
+        """The link that adds the bot to a server."""
+        return invitation(self.application_id or 0)
+
+
+def invitation(application_id: int) -> str:
+    """The link that adds a bot to a server, with the permissions it needs and no more."""
+    return discord.utils.oauth_url(
+        application_id, permissions=PERMISSIONS, scopes=("bot", "applications.commands")
+    )
 
 
 def intents_for(settings: Settings) -> discord.Intents:
@@ -183,8 +187,19 @@ async def check_token(token: str) -> None:
 
     Raises WrongSettingsError and UnavailableError, like `run_client`.
     """
+    async with logged_in(token):
+        pass
+
+
+@asynccontextmanager
+async def logged_in(token: str) -> AsyncIterator[discord.Client]:
+    """A client that can ask Discord, and does not connect; its `application` is known.
+
+    Raises WrongSettingsError and UnavailableError, like `run_client`.
+    """
     async with discord.Client(intents=discord.Intents.none()) as asker:
         await _log_in(asker, token)
+        yield asker
 
 
 async def _log_in(bot: discord.Client, token: str) -> None:
@@ -204,7 +219,7 @@ async def _log_in(bot: discord.Client, token: str) -> None:
             logger.debug("The login was broken off: %s", error)
             return
         if isinstance(error, UNREACHABLE):
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
         raise
 
 
@@ -232,7 +247,7 @@ async def _stay_connected(bot: ChatBot) -> None:
         return
     # discord.py 2.7.1 fails on a connection to resume when the very first one fails.
     if isinstance(error, AttributeError) and bot.ws is None:
-        raise _unreachable(error.__context__ or error) from error
+        raise unreachable(error.__context__ or error) from error
     raise error
 
 
@@ -268,7 +283,8 @@ def _refused_intents(bot: ChatBot) -> WrongSettingsError:
     )
 
 
-def _unreachable(error: BaseException) -> UnavailableError:
+def unreachable(error: BaseException) -> UnavailableError:
+    """What a person is told of an error in UNREACHABLE."""
     return UnavailableError(
         "Discord cannot be reached ({reason}): check the network and try again.",
         reason=str(error) or type(error).__name__,

@@ -39,6 +39,7 @@ async def sync_commands(
     except StoreUnavailableError:
         logger.warning("The commands are sent again: nobody knows whether they changed.")
     if known == definition:
+        logger.info("The slash commands are as Discord has them.")
         return
     try:
         await tree.sync(guild=guild)

@@ -1,7 +1,6 @@
 """Reads `.env`: the file of the current folder that holds the operator's variables."""
 
 import io
-import stat
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from dotenv.parser import parse_stream
 
 from bot.errors import WrongSettingsError
+from bot.paths import is_open_to_others
 
 ENV_FILE = Path(".env")
 LIKENESS = 0.8  # of a variable's name to a setting's, from which it counts as misspelt
@@ -16,7 +16,7 @@ LIKENESS = 0.8  # of a variable's name to a setting's, from which it counts as m
 
 def exposed_to_others(env_file: Path = ENV_FILE) -> bool:
     """Whether other users of this computer may read `env_file`, which holds the token."""
-    return env_file.is_file() and bool(env_file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
+    return is_open_to_others(env_file)
 
 
 def read_variables(env_file: Path) -> dict[str, str]:

@@ -1,8 +1,12 @@
 """What can be written on the command line, explained in the language of the terminal."""
 
 import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
+from bot.next_words import LENGTH
 from bot.texts import say
 
 # argparse has no public name for what add_subparsers returns
@@ -25,7 +29,10 @@ def build_parser(locale: str) -> argparse.ArgumentParser:
         help=say("show the version", locale),
     )
     commands = parser.add_subparsers(title=say("commands", locale), metavar=say("COMMAND", locale))
-    for add in (_add_playground, _add_chat, _add_fetch, _add_database):
+    for add in (
+        *(_add_playground, _add_chat, _add_next, _add_doctor),
+        *(_add_health, _add_fetch, _add_database),
+    ):
         add(commands, locale)
     return parser
 
@@ -49,6 +56,75 @@ def _add_chat(commands: Commands, locale: str) -> None:
     chat.add_argument(
         "--once", metavar=say("TEXT", locale), help=say("print one reply, and end", locale)
     )
+
+
+def _add_next(commands: Commands, locale: str) -> None:
+    following = commands.add_parser(
+        "next", help=say("go on with a text, word by word, and show why", locale)
+    )
+    following.set_defaults(command="next", length=LENGTH)
+    following.add_argument("text", metavar=say("TEXT", locale), help=say("how it begins", locale))
+    following.add_argument(
+        "--table",
+        action="store_true",
+        help=say("show the likeliest tokens of each step, and how many were left", locale),
+    )
+    following.add_argument(
+        "--attention",
+        type=Path,
+        metavar=say("FILE.png", locale),
+        help=say("draw which tokens each token looks at", locale),
+    )
+    number = say("N", locale)
+    for name, kind, explanation in (
+        ("--layer", int, say("of that picture, from 1; without it the last one", locale)),
+        (
+            "--length",
+            int,
+            say("how many tokens are added; without it {number}", locale, number=LENGTH),
+        ),
+        ("--seed", int, say("draw the same tokens again", locale)),
+        ("--temperature", float, say("how freely tokens are drawn", locale)),
+        ("--top-k", int, say("draw from so many of the likeliest; 0 is all", locale)),
+        ("--top-p", float, say("draw from the likeliest that hold this share together", locale)),
+    ):
+        following.add_argument(name, type=kind, metavar=number, help=explanation)
+
+
+def _add_doctor(commands: Commands, locale: str) -> None:
+    doctor = commands.add_parser(
+        "doctor", help=say("say what keeps the bot from running, and what to do", locale)
+    )
+    doctor.set_defaults(command="doctor")
+    doctor.add_argument(
+        "--channel",
+        nargs="+",
+        action="extend",
+        default=[],
+        type=_channel_reader(locale),
+        metavar=say("CHANNEL", locale),
+        help=say("may the bot talk there? The id or the link of a channel", locale),
+    )
+
+
+def _channel_reader(locale: str) -> Callable[[str], int]:
+    def read(written: str) -> int:
+        """The id in `123`, `<#123>` or https://discord.com/channels/45/123."""
+        found = re.fullmatch(r"(?:<#|https?://\S+/channels/[\w@]+/)?(\d{1,19})(?:[>/].*)?", written)
+        if found is None:
+            raise argparse.ArgumentTypeError(
+                say("“{value}” is not the id or the link of a channel", locale, value=written)
+            )
+        return int(found[1])
+
+    return read
+
+
+def _add_health(commands: Commands, locale: str) -> None:
+    health = commands.add_parser(
+        "health", help=say("whether the bot of this folder is on Discord, for supervisors", locale)
+    )
+    health.set_defaults(command="health")
 
 
 def _add_fetch(commands: Commands, locale: str) -> None:

@@ -21,14 +21,32 @@ def only_instance(token: str, folder: Path | None = None) -> Iterator[None]:
     file stays. Its name is a hash, from which nobody gets the token back.
     Raises UnavailableError while another process holds it.
     """
-    name = hashlib.sha256(token.encode()).hexdigest()[:20]
-    path = (folder or Path(tempfile.gettempdir())) / f"banter-{name}.lock"
-    descriptor = _open(path)
+    descriptor = _open(_lock_file(token, folder))
     try:
         _lock(descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+def is_running(token: str, folder: Path | None = None) -> bool:
+    """Whether another process holds the lock of `token` now; makes no file."""
+    try:
+        descriptor = os.open(_lock_file(token, folder), LOCK_FLAGS)
+    except OSError:
+        return False
+    try:
+        _lock(descriptor)
+    except UnavailableError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _lock_file(token: str, folder: Path | None) -> Path:
+    name = hashlib.sha256(token.encode()).hexdigest()[:20]
+    return (folder or Path(tempfile.gettempdir())) / f"banter-{name}.lock"
 
 
 def _open(path: Path) -> int:

@@ -19,6 +19,9 @@ OUTAGES = (
     sqlite3.DatabaseError,
     OSError,
 )
+# What PostgreSQL answers to a wrong user or password, and to the name of no database:
+# https://www.postgresql.org/docs/current/errcodes-appendix.html, classes 28 and 3D
+_REFUSALS = ("28", "3D")
 
 
 @contextmanager
@@ -44,7 +47,16 @@ def start_failures_explained(where: str) -> Iterator[None]:
     try:
         yield
     except OUTAGES as error:
-        raise _sentence(error, where) from error
+        is_server = "://" in where  # a file is told by its path
+        raise (_sentence_of_server if is_server else _sentence)(error, where) from error
+
+
+def unwritable(where: str) -> DatabaseError:
+    """What a person is told of a file that the bot may read only."""
+    return DatabaseError(
+        "The database {where} cannot be written: make the file and its folder writable.",
+        where=where,
+    )
 
 
 def _sentence(error: Exception, where: str) -> DatabaseError:
@@ -62,10 +74,7 @@ def _sentence(error: Exception, where: str) -> DatabaseError:
                 "The database {where} is damaged: put a backup in its place.", where=where
             )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
-            return DatabaseError(
-                "The database {where} cannot be written: make the file and its folder writable.",
-                where=where,
-            )
+            return unwritable(where)
         case sqlite3.SQLITE_FULL:
             return DatabaseError(
                 "The disk of the database {where} is full: make room on it.", where=where
@@ -80,3 +89,22 @@ def _sentence(error: Exception, where: str) -> DatabaseError:
                 where=where,
                 reason=reason_of(error).rstrip("."),
             )
+
+
+def _sentence_of_server(error: Exception, where: str) -> DatabaseError:
+    """Of PostgreSQL, whose driver raises OSError for what never reached it."""
+    origin = error.orig if isinstance(error, exc.DBAPIError) and error.orig else error
+    told = {"where": where, "reason": reason_of(error).rstrip(".")}
+    if isinstance(origin, OSError):
+        return DatabaseError(
+            "The database {where} cannot be reached ({reason}): start its server, or correct the "
+            "host and the port in DATABASE_URL.",
+            **told,
+        )
+    if str(getattr(origin, "sqlstate", "")).startswith(_REFUSALS):
+        return DatabaseError(
+            "The database {where} cannot be used ({reason}): correct the user, the password or the "
+            "name of the database in DATABASE_URL.",
+            **told,
+        )
+    return DatabaseError("The database {where} cannot be used: {reason}.", **told)

@@ -15,6 +15,7 @@ from bot.store.rows import NOBODY
 from bot.store.tables import server_setting
 
 _RECORD = "history_key"
+_IS_RECORD = and_(server_setting.c.guild_id == NOBODY, server_setting.c.name == _RECORD)
 
 logger = logging.getLogger(__name__)
 
@@ -26,16 +27,27 @@ async def unlock(connection: AsyncConnection, history_key: str | None, key_path:
     Raises DatabaseError when it is not the key that the database was made with.
     """
     setting = _normal(history_key)
-    is_record = and_(server_setting.c.guild_id == NOBODY, server_setting.c.name == _RECORD)
-    stored = await connection.scalar(select(server_setting.c.value).where(is_record))
+    stored = await _stored(connection)
     if stored is None:
         cipher, record = new_lock(setting or _read_or_make(key_path))
         values = {"guild_id": NOBODY, "name": _RECORD, "value": str(record)}
         await connection.execute(insert(server_setting).values(values))
         return cipher
     # SQLite begins an IMMEDIATE transaction on a read-only file without a word.
-    await connection.execute(update(server_setting).where(is_record).values(value=stored))
+    await connection.execute(update(server_setting).where(_IS_RECORD).values(value=stored))
     return _open(KeyRecord.parse(stored), setting, key_path)
+
+
+async def check_key(connection: AsyncConnection, history_key: str | None, key_path: Path) -> None:
+    """Raise DatabaseError where `unlock` would refuse the key; changes nothing."""
+    stored = await _stored(connection)
+    if stored is not None:
+        _open(KeyRecord.parse(stored), _normal(history_key), key_path)
+
+
+async def _stored(connection: AsyncConnection) -> str | None:
+    stored: str | None = await connection.scalar(select(server_setting.c.value).where(_IS_RECORD))
+    return stored
 
 
 def _open(record: KeyRecord, setting: str | None, key_path: Path) -> Cipher:

@@ -40,7 +40,7 @@ async def migrate(address: Address, *, wait_seconds: float = _WAIT_SECONDS) -> b
     engine = migrating_engine(address, wait_seconds)
     try:
         with start_failures_explained(str(address)):
-            if not await _is_behind(engine, address) and _leftover(address) is None:
+            if not await is_behind(engine, address) and _leftover(address) is None:
                 return False
             async with engine.execution_options(**WRITING).begin() as connection:
                 return await _upgrade(connection, engine, address)
@@ -73,7 +73,11 @@ def _leftover(address: Address) -> Path | None:
     return draft if draft is not None and draft.exists() else None
 
 
-async def _is_behind(engine: AsyncEngine, address: Address) -> bool:
+async def is_behind(engine: AsyncEngine, address: Address) -> bool:
+    """Whether this code has a newer schema than the database, which may be empty.
+
+    Raises DatabaseError for one that is newer than this code, or another program's.
+    """
     async with engine.connect() as connection:
         found, wanted = await revisions(connection)
         if found is None:

@@ -12,6 +12,7 @@ from tests.discord_server.errors import (
 from tests.discord_server.events import leave
 from tests.discord_server.exchange import NO_CONTENT, Answer, Call
 from tests.discord_server.gateway import Gateway
+from tests.discord_server.intents import Intent
 from tests.discord_server.payloads import (
     channel_payload,
     full_member_payload,
@@ -22,6 +23,12 @@ from tests.discord_server.payloads import (
 from tests.discord_server.platform import Platform
 from tests.discord_server.routes import Route
 from tests.discord_server.state import Guild, Json
+
+_LIMITED_FLAGS = {
+    Intent.GUILD_PRESENCES: 1 << 13,
+    Intent.GUILD_MEMBERS: 1 << 15,
+    Intent.MESSAGE_CONTENT: 1 << 19,
+}
 
 
 class AccountRoutes:
@@ -97,9 +104,10 @@ class AccountRoutes:
                 "owner": user_payload(self._world.owner),
                 "team": None,
                 "verify_key": "0" * 64,
-                "flags": 0,
+                "flags": _flags(self._platform.portal_intents),
                 "approximate_guild_count": len(self._world.guilds),
                 "integration_types_config": {"0": {}},
+                **self._platform.portal_fields,
             }
         )
 
@@ -199,3 +207,8 @@ class AccountRoutes:
         if guild_id is not None:
             made["guild_id"] = str(guild_id)
         return made
+
+
+def _flags(portal_intents: Intent) -> int:
+    """How an application in few servers shows which privileged intents it was allowed."""
+    return sum(flag for intent, flag in _LIMITED_FLAGS.items() if intent in portal_intents)

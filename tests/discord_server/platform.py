@@ -38,6 +38,7 @@ class Platform:
 
     def __init__(self) -> None:
         self.portal_intents = Intent.NONE
+        self.portal_fields: Json = {}
         self.base_url = ""
         self.clock = Clock()
         self.world = World(self.clock)

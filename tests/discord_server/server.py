@@ -97,6 +97,10 @@ class DiscordServer(MemberVerbs, InteractionVerbs):
         """Enable privileged intents, as an operator does in the developer portal."""
         self.platform.portal_intents = intents
 
+    def set_in_portal(self, **fields: object) -> None:
+        """Change the application, as an operator does in the developer portal."""
+        self.platform.portal_fields.update(fields)
+
     def forget_nonces(self) -> None:
         """As if a few minutes had passed since the last message."""
         self.platform.forget_nonces()

@@ -1,0 +1,1 @@
+"""`python -m bot doctor`: says what keeps the bot from running, and what to do; changes nothing."""

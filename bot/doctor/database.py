@@ -1,0 +1,97 @@
+"""Whether the database can be used, its key fits, and there is room on its disk."""
+
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+from bot.doctor.findings import Finding, fault, ok, warning
+from bot.errors import DatabaseError
+from bot.foundation import key_path_for
+from bot.paths import is_open_to_others, is_there, nearest_folder
+from bot.settings import DATA_FOLDER, Settings
+from bot.store.inspection import Inspected, Schema, inspect
+from bot.texts import mark
+
+LEAST_BYTES = 64 * 2**20  # below it, soon nothing can be written
+FEW_BYTES = 512 * 2**20
+
+
+async def examine_database(settings: Settings, unsure: Collection[str]) -> list[Finding]:
+    """Look at the database of `settings` and at its key; changes not a byte."""
+    if "DATABASE_URL" in unsure:
+        return []
+    url, secret = settings.database_url, settings.history_key
+    try:
+        key_path = key_path_for(url)
+        inspected = await inspect(
+            url,
+            history_key=None if secret is None else secret.get_secret_value(),
+            key_path=key_path,
+        )
+    except DatabaseError as error:
+        return [fault(error)]
+    findings = [_examine_schema(inspected)]
+    if "HISTORY_KEY" not in unsure:
+        findings += _examine_key(inspected, settings, key_path)
+    return [*findings, _examine_disk(inspected)]
+
+
+def _examine_schema(inspected: Inspected) -> Finding:
+    where = inspected.address
+    match inspected.schema:
+        case Schema.ABSENT:
+            return ok(mark("There is no database {where} yet: the start makes it."), where=where)
+        case Schema.OLDER:
+            return warning(
+                mark(
+                    "The database {where} is an older Banter's: the start migrates it after a "
+                    "backup, or `python -m bot db upgrade` does it now."
+                ),
+                where=where,
+            )
+        case Schema.CURRENT:
+            return ok(
+                mark("The database {where} can be read and written, and is up to date."),
+                where=where,
+            )
+
+
+def _examine_key(inspected: Inspected, settings: Settings, key_path: Path) -> list[Finding]:
+    if inspected.key_error is not None:
+        return [fault(inspected.key_error)]
+    if settings.history_key is not None or not is_there(key_path):
+        return []
+    if is_open_to_others(key_path):
+        return [
+            warning(
+                mark(
+                    "The key file {path} can be read by other users of this computer: run "
+                    "chmod 600 {path}"
+                ),
+                path=key_path,
+            )
+        ]
+    return [
+        ok(
+            mark("The key file {path} is there: keep a copy of it, but not beside the backups."),
+            path=key_path,
+        )
+    ]
+
+
+def _examine_disk(inspected: Inspected) -> Finding:
+    folder = nearest_folder(inspected.address.path or DATA_FOLDER / "any")
+    free = shutil.disk_usage(folder).free
+    told = {"folder": folder, "free": round(free / 1e6)}
+    if free < max(LEAST_BYTES, inspected.num_bytes):
+        return fault(
+            DatabaseError(
+                "The disk of {folder} is nearly full ({free} MB free): make room on it.", **told
+            )
+        )
+    # an erasure and a migration write the database anew, beside itself
+    if free < max(FEW_BYTES, 2 * inspected.num_bytes):
+        return warning(
+            mark("The disk of {folder} has only {free} MB free: make room on it soon."), **told
+        )
+    return ok(mark("The disk of {folder} has {free} MB free."), **told)

@@ -1,0 +1,102 @@
+"""Whether the model is here and whole, or can be fetched."""
+
+import asyncio
+from collections.abc import Collection
+
+from bot.doctor.device import examine_device
+from bot.doctor.findings import Finding, fault, faults, ok, warning
+from bot.engine.checkpoint import Checkpoint, inspect_checkpoint, resolve_model
+from bot.engine.disk import check_room
+from bot.engine.fetch import plan_fetch
+from bot.engine.hub import chosen_hub
+from bot.engine.safetensors_header import read_header
+from bot.errors import ModelError, StartError
+from bot.foundation import must_be_fetched
+from bot.paths import may_write, nearest_folder
+from bot.settings import EMBEDDED_MODEL, MODELS_FOLDER, Settings
+from bot.texts import mark
+
+HUB_SECONDS = 6.0
+
+
+async def examine_model(settings: Settings, unsure: Collection[str]) -> list[Finding]:
+    """Look at the model's files, and at the device that it would run on; loads no weights."""
+    return await asyncio.to_thread(_examine, settings, frozenset(unsure))
+
+
+def _examine(settings: Settings, unsure: frozenset[str]) -> list[Finding]:
+    findings: list[Finding] = []
+    checkpoint = None
+    if not unsure & {"MODEL", "MODEL_REVISION"}:
+        try:
+            if must_be_fetched(settings):
+                findings += _ask_hub(settings)
+            else:
+                folder = resolve_model(settings.model, settings.model_revision, MODELS_FOLDER)
+                found = inspect_checkpoint(folder)
+                findings.append(_whole(found, settings.model))
+                checkpoint = found
+        except ModelError as error:
+            findings.append(fault(error))
+        except OSError as error:
+            findings.append(fault(_unreadable(error, settings)))
+    if not unsure & {"DEVICE", "DTYPE"}:
+        findings += examine_device(checkpoint, settings)
+    return findings
+
+
+def _unreadable(error: OSError, settings: Settings) -> ModelError:
+    return ModelError(
+        "The files of the model {model} cannot be read ({reason}: {path}): let the user who runs "
+        "the bot read them.",
+        model=settings.model,
+        reason=error.strerror,
+        path=error.filename,
+    )
+
+
+def _whole(checkpoint: Checkpoint, model: str) -> Finding:
+    """Its weights are as long as they say; their hash is checked when they are fetched."""
+    tensors = [tensor for path in checkpoint.weight_files for tensor in read_header(path)]
+    if model == EMBEDDED_MODEL:
+        return ok(mark("The model is the embedded demonstration voice, and it is whole."))
+    return ok(
+        mark("The model {model} is here and whole: {number} million parameters."),
+        model=model,
+        number=f"{sum(tensor.num_elements for tensor in tensors) / 1e6:.3g}",
+    )
+
+
+def _ask_hub(settings: Settings) -> list[Finding]:
+    """Whether the hub has the model, and the disk room for it.
+
+    Raises ModelError where the hub has no such model, or one that Banter cannot use.
+    """
+    folder = nearest_folder(MODELS_FOLDER / settings.model)
+    if not may_write(folder):
+        raise ModelError(
+            "The model {model} has to be fetched, but the folder {folder} cannot be written: make "
+            "it writable.",
+            model=settings.model,
+            folder=folder,
+        )
+    revision = f" --revision {settings.model_revision}" if settings.model_revision else ""
+    told = {"model": settings.model, "command": f"python -m bot fetch {settings.model}{revision}"}
+    try:
+        plan = plan_fetch(settings.model, settings.model_revision, chosen_hub(patience=HUB_SECONDS))
+    except ModelError:
+        raise
+    except StartError as error:
+        absent = mark("The model {model} is not on this machine yet: `{command}` fetches it.")
+        return [warning(absent, **told), *faults(error)]
+    check_room(folder, plan.disk_bytes)
+    return [
+        warning(
+            mark(
+                "The model {model} is not on this machine yet: the start fetches it ({size} MB), "
+                "or `{command}` does it now."
+            ),
+            size=round(plan.num_bytes / 1e6),
+            **told,
+        )
+    ]

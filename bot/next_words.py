@@ -1,0 +1,139 @@
+"""What `python -m bot next` takes and shows, as plain text."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from bot.dialogue.continuation import Continuation, Likely, Step
+from bot.dialogue.sampling import Number, SamplingParams
+from bot.dialogue.text import clean, is_blank
+from bot.errors import WrongSettingsError
+from bot.live_line import width
+from bot.texts import say
+
+LENGTH = 50  # tokens that are added unless another number is wished for
+NO_REPEAT_NGRAM_SIZE = 2
+SAMPLING_OPTIONS = ("seed", "temperature", "top_k", "top_p")  # of the command line
+_GAP = "  "
+_MAX_TOKEN_COLUMNS = 16
+_SPACE = "␣"
+
+
+def check_text(text: str) -> str:
+    """`text` as it is; raises WrongSettingsError where there is nothing to go on with."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise WrongSettingsError("The text is not valid UTF-8: write it anew.") from None
+    if is_blank(text):
+        raise WrongSettingsError("The text is empty: write how it begins.")
+    return text
+
+
+def params_for(defaults: SamplingParams, wished: Mapping[str, Number | None]) -> SamplingParams:
+    """`defaults` with no repeated pair of tokens, and what is `wished` for where it is not None.
+
+    Raises InvalidSettingError.
+    """
+    values = {name: value for name, value in wished.items() if value is not None}
+    values.setdefault("no_repeat_ngram_size", NO_REPEAT_NGRAM_SIZE)
+    return replace(defaults, **values)  # type: ignore[arg-type]  # mypy: one type for all fields
+
+
+def text_of(continuation: Continuation) -> str:
+    """The whole text as a terminal may show it; a letter of which only a part was made is left out.
+
+    A terminal would obey the control characters in what a model wrote.
+    """
+    return clean(continuation.text.rstrip("\ufffd"))
+
+
+def table_of(continuation: Continuation, locale: str, num_columns: int) -> str:
+    """A line for each step: what was drawn, what survived, and the likeliest tokens.
+
+    As many of the likeliest as fit into `num_columns` of the screen, one at least.
+    """
+    steps = continuation.steps
+    with_min_p = any(step.survivors.min_p != step.survivors.top_p for step in steps)
+    fixed = [
+        _fixed_cells(number, step, with_min_p=with_min_p) for number, step in enumerate(steps, 1)
+    ]
+    likeliest = [[cells for token in step.likeliest for cells in _cells(token)] for step in steps]
+    head = [say("step", locale), say("drawn", locale), "p", "top-k", "top-p"]
+    head += ["min-p"] if with_min_p else []
+    for num_shown in range(len(likeliest[0]) // 2, 0, -1):
+        rows = [[*row, *more[: 2 * num_shown]] for row, more in zip(fixed, likeliest, strict=True)]
+        named = [cell for place in range(num_shown) for cell in (f"{place + 1}.", "p")]
+        lines = _align([[*head, *named], *rows], left={1, *range(len(head), len(rows[0]), 2)})
+        if num_shown == 1 or max(map(width, lines)) <= num_columns:
+            break
+    return "\n".join([*lines, "", *_legend(continuation, locale)])
+
+
+def readable(text: str) -> str:
+    r"""A token's `text` on one line: spaces visible, bytes and what cannot be seen as \xNN."""
+    return "".join(map(_readable, text))
+
+
+def _readable(character: str) -> str:
+    code = ord(character)
+    if character in " \\\n\t":
+        return {" ": _SPACE, "\\": "\\\\", "\n": "\\n", "\t": "\\t"}[character]
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no letter by itself: surrogateescape
+        return f"\\x{code - 0xDC00:02x}"
+    # a mark would join the letter before it, and the columns no longer stand in line
+    if character.isprintable() and not unicodedata.category(character).startswith("M"):
+        return character
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{{{code:x}}}"
+
+
+def _fixed_cells(number: int, step: Step, *, with_min_p: bool) -> list[str]:
+    left = step.survivors
+    numbers = [left.top_k, left.top_p, *([left.min_p] if with_min_p else [])]
+    return [str(number), *_cells(step.drawn), *map(str, numbers)]
+
+
+def _cells(token: Likely) -> tuple[str, str]:
+    share = "<0.1%" if token.probability < 0.001 else f"{token.probability:.1%}"
+    return _cut(readable(token.text)), f"{share} " if token.allowed else f"({share})"
+
+
+def _cut(text: str) -> str:
+    if width(text) <= _MAX_TOKEN_COLUMNS:
+        return text
+    while width(text) >= _MAX_TOKEN_COLUMNS:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def _align(rows: Sequence[Sequence[str]], left: set[int]) -> list[str]:
+    """`rows` as lines, a column as wide as its widest cell; those in `left` begin at their left."""
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = []
+        for place, cell in enumerate(row):
+            space = " " * (widths[place] - width(cell))
+            cells.append(cell + space if place in left else space + cell)
+        lines.append(_GAP.join(cells).rstrip())
+    return lines
+
+
+def _legend(continuation: Continuation, locale: str) -> list[str]:
+    lines = [
+        say(
+            "p: the model's own probability. top-k, top-p: how many tokens were left to draw from.",
+            locale,
+        )
+    ]
+    shown = (token for step in continuation.steps for token in step.likeliest)
+    if not all(token.allowed for token in shown):
+        lines.append(
+            say("In brackets: tokens that the rules forbid there, such as a repeated pair.", locale)
+        )
+    if continuation.ended:
+        lines.append(say("The last token is the one that ends a text.", locale))
+    lines.append(
+        say("The same again, with the same options: --seed {seed}", locale, seed=continuation.seed)
+    )
+    return lines

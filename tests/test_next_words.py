@@ -1,0 +1,215 @@
+"""`python -m bot next`: what it takes and what it shows."""
+
+import struct
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.__main__ import main
+from bot.attention_picture import check_drawable, draw_picture, save_picture
+from bot.dialogue.continuation import Attention, Continuation, Likely, Step, Survivors
+from bot.dialogue.sampling import SamplingParams
+from bot.errors import InvalidSettingError, UnavailableError, WrongSettingsError
+from bot.grammar import build_parser
+from bot.live_line import width
+from bot.next_words import check_text, params_for, readable, table_of, text_of
+from bot.settings import VARIABLES
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that is the current one, and no setting."""
+    monkeypatch.chdir(tmp_path)
+    for name in (*VARIABLES, "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def likely(text: str, probability: float, *, allowed: bool = True) -> Likely:
+    return Likely(1, text, probability, allowed)
+
+
+LEFT = Survivors(50, 7, 7)
+
+
+def step(*tokens: Likely, left: Survivors = LEFT) -> Step:
+    return Step(tokens[0], tokens, left)
+
+
+CATS = Continuation(
+    text="나는 cats 좋아",
+    ids=(1, 2, 3, 4),
+    num_text_tokens=2,
+    steps=(
+        step(likely(" cats", 0.5), likely("고양이", 0.25), likely("\udcea\udcb3", 0.0002)),
+        step(likely(" 좋아", 1.0), likely(" cats", 0.125, allowed=False), likely("\n", 0.1)),
+    ),
+    ended=False,
+    seed=11,
+)
+TRIANGLE = Attention(1, 2, 1, (" $a$", "\udcea", "고"), ((1, 0, 0), (0.5, 0.5, 0), (0.2, 0.3, 0.5)))
+
+
+def test_the_columns_stand_in_line_where_letters_are_wide() -> None:
+    table, _, legend = table_of(CATS, "en", 120).partition("\n\n")
+    head, first, second = table.splitlines()
+    assert head.split() == [
+        "step",
+        "drawn",
+        "p",
+        "top-k",
+        "top-p",
+        *["1.", "p", "2.", "p", "3.", "p"],
+    ]
+    assert first.split() == [
+        *("1", "␣cats", "50.0%", "50", "7", "␣cats", "50.0%", "고양이", "25.0%"),
+        *(r"\xea\xb3", "<0.1%"),
+    ]
+    assert second.split()[7:] == ["␣cats", "(12.5%)", r"\n", "10.0%"]
+    for number in ("2.", "3."):
+        ends = width(head[: head.index(number)])
+        cut = [_cut_at(line, ends) for line in (first, second)]
+        assert all(before.endswith("  ") and not after.startswith(" ") for before, after in cut)
+    assert "In brackets" in legend
+    assert "--seed 11" in legend
+
+
+def _cut_at(line: str, columns: int) -> tuple[str, str]:
+    place = next(i for i in range(len(line)) if width(line[:i]) == columns)
+    return line[:place], line[place:]
+
+
+def test_a_narrow_terminal_shows_fewer_of_the_likeliest() -> None:
+    heads = [table_of(CATS, "en", columns).splitlines()[0] for columns in (120, 70, 20)]
+    assert [head.count(" p") for head in heads] == [4, 3, 2]
+    assert all(width(line) <= 70 for line in table_of(CATS, "en", 70).splitlines()[:3])
+
+
+def test_min_p_has_a_column_where_it_cuts_and_the_end_is_told() -> None:
+    cut = replace(CATS.steps[0], survivors=Survivors(50, 7, 2))
+    table = table_of(replace(CATS, steps=(cut, CATS.steps[1]), ended=True), "en", 120)
+    assert "top-p  min-p" in table
+    assert "min-p" not in table_of(CATS, "en", 120)
+    assert "The last token is the one that ends a text." in table
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (" the", "␣the"),
+        ("\udceb\udca8", r"\xeb\xa8"),
+        ("\n\t\\", r"\n\t\\"),
+        ("\x1b[2J\x85", r"\x1b[2J\x85"),
+        ("e\u0301\u200d", r"e\u{301}\u{200d}"),
+        ("고양이 🐈", "고양이␣🐈"),
+    ],
+)
+def test_a_token_can_be_read_whatever_it_is(text: str, shown: str) -> None:
+    assert readable(text) == shown
+
+
+def test_a_long_token_is_cut() -> None:
+    long = replace(CATS, steps=(step(likely("=" * 60, 0.9)),))
+    assert f"{'=' * 15}…" in table_of(long, "en", 120)
+    assert "=" * 16 not in table_of(long, "en", 120)
+
+
+def test_a_terminal_gets_no_control_characters_and_no_half_letter() -> None:
+    assert text_of(replace(CATS, text="I love\x1b]0;x\x07 cats 고\ufffd")) == "I love]0;x cats 고"
+
+
+@pytest.mark.parametrize("locale", ["en", "ko"])
+def test_fifty_tokens_are_added_unless_another_number_is_wished_for(locale: str) -> None:
+    parser = build_parser(locale)
+    options = parser.parse_args(["next", "I love cats because"])
+    assert (options.length, options.table, options.attention, options.seed) == (
+        50,
+        False,
+        None,
+        None,
+    )
+    assert parser.parse_args(["next", "hi", "--length", "9", "--top-k", "3"]).top_k == 3
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "\u200d"])
+def test_an_empty_text_is_refused(text: str) -> None:
+    with pytest.raises(WrongSettingsError, match="empty"):
+        check_text(text)
+
+
+def test_a_text_goes_in_as_it_is() -> None:
+    assert check_text(" cats ") == " cats "
+    with pytest.raises(WrongSettingsError, match="UTF-8"):
+        check_text("\udcff")
+
+
+def test_pairs_are_not_repeated_and_only_what_is_wished_differs_from_the_defaults() -> None:
+    defaults = SamplingParams(temperature=0.5, top_k=9)
+    params = params_for(defaults, {"top_k": 0, "seed": None, "temperature": None})
+    assert params == replace(defaults, top_k=0, no_repeat_ngram_size=2)
+    with pytest.raises(InvalidSettingError):
+        params_for(defaults, {"top_p": 1.5})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        ([""], 78, "The text is empty: write how it begins."),
+        (["hi", "--top-p", "9"], 65, "`top_p` must be between 0.05 and 1.0; you gave 9.0."),
+        (["hi", "--attention", "no/x.png"], 69, "no/x.png is no place for a picture: name a file."),
+    ],
+)
+def test_a_mistake_is_told_before_the_model_is_loaded(
+    arguments: list[str],
+    code: int,
+    sentence: str,
+    nowhere: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("matplotlib")
+    assert list(nowhere.iterdir()) == []
+    assert main(["next", *arguments]) == code
+    assert capsys.readouterr() == ("", f"{sentence}\n")
+
+
+def test_without_matplotlib_one_sentence_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(UnavailableError, match=r"-m pip install --editable '\.\[train\]'"):
+        check_drawable(tmp_path / "x.png")
+
+
+def test_a_picture_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    check_drawable(tmp_path / "x.png")
+    with pytest.raises(UnavailableError, match="no place for a picture"):
+        check_drawable(tmp_path)
+    with pytest.raises(UnavailableError, match="cannot be written"):
+        save_picture(TRIANGLE, tmp_path / "gone" / "x.png", "en")
+
+
+@pytest.mark.parametrize("locale", ["en", "ko"])
+def test_a_picture_is_drawn_with_letters_that_no_font_may_have(locale: str) -> None:
+    pytest.importorskip("matplotlib")
+    picture = draw_picture(TRIANGLE, locale)
+    assert picture.startswith(b"\x89PNG")
+    assert min(struct.unpack(">II", picture[16:24])) > 400
+
+
+def test_the_command_prints_text_and_table_and_draws(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr("bot.logs.configure_logs", lambda *_, **__: None)  # for the whole process
+    arguments = ["I love cats because", "--table", "--seed", "7", "--attention", "x.png"]
+    assert main(["next", *arguments]) == 0
+    out, err = capsys.readouterr()
+    text, head, *_ = (line for line in out.splitlines() if line)
+    assert text.startswith("I love cats because ")
+    assert head.startswith("step  drawn")
+    assert err == ""
+    assert (nowhere / "x.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in nowhere.iterdir()] == ["x.png"]

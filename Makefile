@@ -49,7 +49,7 @@ $(VENV)/run.stamp: $(SOURCES) | $(BIN)/python
 	@touch $@
 
 $(VENV)/dev.stamp: $(SOURCES) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[dev,playground,train]' --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --editable '.[dev,playground,train,evaluation]' --constraint constraints.txt
 	@touch $(VENV)/run.stamp $@
 
 # The first Python that is new enough: the names that systems give it, newest knowledge first.

@@ -1,0 +1,1 @@
+"""Instruments that see how good replies are; run with `python -m evaluation`."""

@@ -75,7 +75,9 @@ def test_help_is_there_at_once_and_loads_nothing_heavy(tmp_path: Path) -> None:
         done = run(tmp_path, "--help")
         took.append(time.perf_counter() - begun)
         assert done.returncode == 0
-    assert {"playground", "chat", "next", "doctor", "fetch", "db", "--version"} <= set(done.stdout.split())
+    assert {"playground", "chat", "next", "doctor", "fetch", "db", "--version"} <= set(
+        done.stdout.split()
+    )
     # What counts is measured by benchmarks.startup: here two busy cores run other tests too.
     assert min(took) < 1.0
     imports = run(tmp_path, "--help", flags=("-X", "importtime")).stderr
@@ -83,7 +85,9 @@ def test_help_is_there_at_once_and_loads_nothing_heavy(tmp_path: Path) -> None:
     assert not re.findall(rf"\| +({'|'.join(HEAVY)})\b", imports)
 
 
-@pytest.mark.parametrize("command", ["playground", "chat", "next", "doctor", "health", "fetch", "db"])
+@pytest.mark.parametrize(
+    "command", ["playground", "chat", "next", "doctor", "health", "fetch", "db"]
+)
 def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
     done = run(tmp_path, command, "--help")
     assert done.returncode == 0

@@ -29,7 +29,7 @@ async def check_memory_is_back(home: Home, bot: BotProcess, remembered: int) -> 
     first, second, third = home.prompts()
     assert first[1] == second[1] == third[1]
     assert first[2] < second[2] < third[2]
-    told = [line for line in bot.stderr.splitlines() if "The database " in line]
+    told = [line for line in bot.stderr.splitlines() if "The database can" in line]
     assert len(told) == 2, told
     assert told[1].endswith("The database can be written again")
     assert "Traceback" not in bot.stderr
@@ -94,12 +94,12 @@ async def test_while_the_disk_is_full_the_bot_answers_without_memory(home: Home)
 BREAK = """
 import sys
 from bot.__main__ import main
-from bot.engine.reference import ReferenceEngine
+from bot.engine.runner import Runner
 
-def fail(self, job):
+def fail(self, num_runs):
     raise RuntimeError("CUDA error: device-side assert triggered")
 
-ReferenceEngine._generate = fail
+Runner.step = fail
 sys.exit(main([]))
 """
 

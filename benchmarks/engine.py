@@ -1,0 +1,158 @@
+"""How many tokens a second the engine makes, beside others and beside what the machine allows.
+
+Every system gets the same prompts at the same moment, all rules over the bot's own words on; the
+systems take turns in every repetition, so that the machine's moods reach all of them. The models
+have the sizes of DialoGPT and random weights: this says nothing about the quality of replies.
+`pace` is tokens a second of one reply after its first token; `of limit` is the least time that
+the machine's measured memory and arithmetic allow, over the time that it took.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import psutil
+import torch
+from tqdm import tqdm
+
+from benchmarks.serving.limits import (
+    Machine,
+    examine_machine,
+    least_seconds,
+    most_tokens_per_second,
+)
+from benchmarks.serving.opening import SYSTEMS, Plan, open_systems
+from benchmarks.serving.report import Measurement, print_table, summarise, write_json
+from benchmarks.serving.shapes import SHAPES, make_model, shape_of
+from benchmarks.serving.systems import System
+from benchmarks.serving.workload import Range, Sizes, draw_asks
+from bot.engine.device import choose_placement
+
+MEASURED_DTYPES = ("float32", "bfloat16")  # of arithmetic
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print the table, write the file."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    wrong = set(options.systems) - set(SYSTEMS)
+    if wrong:
+        parser.error(f"--systems: {', '.join(sorted(wrong))}; there are {', '.join(SYSTEMS)}")
+    torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory(prefix="banter-engine-") as name:
+        scratch = Path(name)
+        folder = Path(options.shape)
+        if options.shape in SHAPES:
+            folder = make_model(scratch / options.shape, SHAPES[options.shape])
+        plan = Plan(
+            folder=folder,
+            shape=shape_of(folder),
+            scratch=scratch,
+            device=options.device,
+            num_threads=options.threads,
+            systems=options.systems,
+            dtypes=options.dtype,
+            users=options.users,
+            num_repetitions=options.repeats,
+            sizes=Sizes(options.prompt_tokens, options.reply_tokens),
+        )
+        machine = examine_machine(
+            choose_placement(options.device, "float32").device,
+            MEASURED_DTYPES,
+            num_bytes=plan.shape.num_step_weights * 4,
+        )
+        busy_before = _busy_elsewhere()
+        measurements = asyncio.run(measure(plan, machine))
+        busy_seconds = _busy_elsewhere() - busy_before
+    lines = summarise(measurements)
+    _print_machine(plan, machine)
+    print(f"meanwhile other programs took {busy_seconds:.0f} s of the processors")
+    print_table(lines)
+    if options.json is not None:
+        write_json(options.json, machine, lines)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__)
+    parser.add_argument("--shape", default="small", help=f"{'|'.join(SHAPES)}, or a model's folder")
+    parser.add_argument("--users", type=_numbers, default=(1, 8), help="such as 1,8,16,64")
+    parser.add_argument("--systems", type=_names, default=SYSTEMS, help=",".join(SYSTEMS))
+    parser.add_argument("--dtype", type=_names, default=MEASURED_DTYPES)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--prompt-tokens", type=Range.read, default=Sizes().prompts)
+    parser.add_argument("--reply-tokens", type=Range.read, default=Sizes().replies)
+    parser.add_argument("--json", type=Path, help="a file for the rows")
+    return parser
+
+
+async def measure(plan: Plan, machine: Machine) -> list[Measurement]:
+    """All systems in turns, for every number of people."""
+    measurements = []
+    async with AsyncExitStack() as stack:
+        systems = await open_systems(plan, stack)
+        turns = [(users, n) for users in plan.users for n in range(plan.num_repetitions)]
+        for num_users, repetition in tqdm(turns, desc="measuring", unit=" rounds"):
+            first = repetition % len(systems)
+            in_turn = (*systems[first:], *systems[:first])
+            measurements += [await _serve(s, plan, machine, num_users, repetition) for s in in_turn]
+    order = [(system.name, system.dtype) for system in systems]
+    return sorted(measurements, key=lambda one: order.index((one.system, one.dtype)))
+
+
+async def _serve(
+    system: System, plan: Plan, machine: Machine, num_users: int, repetition: int
+) -> Measurement:
+    asks = draw_asks(num_users, plan.sizes, plan.shape.window, plan.shape.num_ids, repetition)
+    begun = time.perf_counter()
+    served = await system.serve(asks)
+    seconds = time.perf_counter() - begun
+    return Measurement(
+        system=system.name,
+        dtype=system.dtype,
+        num_users=num_users,
+        repetition=repetition,
+        seconds=seconds,
+        least_seconds=least_seconds(plan.shape, system.dtype, asks, machine),
+        served=tuple(served),
+    )
+
+
+def _print_machine(plan: Plan, machine: Machine) -> None:
+    print(
+        f"{machine.processor}; {plan.num_threads} threads; torch {machine.torch}, "
+        f"transformers {machine.transformers}"
+    )
+    print(f"memory is read at {machine.read_bytes_per_second / 1e9:.1f} GB/s")
+    for dtype, rate in machine.operations_per_second.items():
+        most = most_tokens_per_second(plan.shape, dtype, machine)
+        print(
+            f"{dtype}: {rate / 1e9:.0f} billion operations a second; "
+            f"the pace of one reply is {most:.1f} at most"
+        )
+
+
+def _busy_elsewhere() -> float:
+    """Seconds of the processors that other programs have taken until now."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system) - time.process_time()
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(","))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What the benchmarks of engines share: models, workloads, systems, limits and tables."""

@@ -1,0 +1,83 @@
+"""Opens the systems that are to be measured.
+
+Importing this module imports torch and transformers.
+"""
+
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks.serving import batching, ctranslate
+from benchmarks.serving.report import BASELINE
+from benchmarks.serving.shapes import ModelShape
+from benchmarks.serving.systems import BANTER, System, open_banter, open_reference
+from benchmarks.serving.workload import Range, Sizes, draw_asks
+from bot.errors import ChatError
+
+SYSTEMS = (BASELINE, batching.NAME, BANTER, ctranslate.NAME)
+_WARMING = Sizes(Range(8, 16), Range(8, 8))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be measured; `scratch` is a folder for what is made on the way."""
+
+    folder: Path
+    shape: ModelShape
+    scratch: Path
+    device: str
+    num_threads: int
+    systems: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    users: tuple[int, ...]
+    num_repetitions: int
+    sizes: Sizes
+
+
+@dataclass(frozen=True, slots=True)
+class _Opener:
+    name: str
+    open: Callable[[], Awaitable[System]]
+
+
+async def open_systems(plan: Plan, stack: AsyncExitStack) -> list[System]:
+    """Every system of `plan` that can be opened here, warmed up; the rest is told."""
+    systems: list[System] = []
+    for opener in _openers(plan):
+        try:
+            system = await opener.open()
+            stack.push_async_callback(system.close)
+            await system.serve(draw_asks(2, _WARMING, plan.shape.window, plan.shape.num_ids, -1))
+        except (ImportError, RuntimeError, ChatError) as error:
+            print(f"{opener.name} is left out: {error}", file=sys.stderr)
+            continue
+        systems.append(system)
+    return systems
+
+
+def _openers(plan: Plan) -> list[_Opener]:
+    folder, device, num_threads = plan.folder, plan.device, plan.num_threads
+    openers = {
+        BASELINE: [_Opener(BASELINE, partial(open_reference, folder, device, num_threads))],
+        BANTER: [
+            _Opener(f"{BANTER} {dtype}", partial(open_banter, folder, device, dtype, num_threads))
+            for dtype in plan.dtypes
+        ],
+        batching.NAME: [
+            _Opener(
+                f"{batching.NAME} {dtype}",
+                partial(batching.open_batching, folder, device, dtype, max(plan.users)),
+            )
+            for dtype in plan.dtypes
+        ],
+        ctranslate.NAME: [
+            _Opener(
+                ctranslate.NAME,
+                partial(ctranslate.open_ctranslate2, folder, plan.scratch, num_threads),
+            )
+        ],
+    }
+    return [opener for name in plan.systems for opener in openers[name]]

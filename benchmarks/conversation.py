@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from benchmarks.serving.sentences import SENTENCES
 from benchmarks.serving.shapes import SHAPES, make_model, make_stretched, shape_of
 from bot.dialogue.context import Context, ContextBudget, build_context, fit_window
@@ -69,6 +71,8 @@ class Firsts:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print both tables; 1 when a target is missed."""
     options = _parser().parse_args(arguments)
+    # the threads that a second torch thread had would slow down those of the engine
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="banter-conversation-") as name:
         return asyncio.run(_measure(options, Path(name)))
 

@@ -47,9 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory(prefix="banter-engine-") as name:
         scratch = Path(name)
-        folder = Path(options.shape)
-        if options.shape in SHAPES:
-            folder = make_model(scratch / options.shape, SHAPES[options.shape])
+        known = SHAPES.get(options.shape)
+        folder = make_model(scratch / "model", known) if known else Path(options.shape)
         plan = Plan(
             folder=folder,
             shape=shape_of(folder),
@@ -61,15 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             users=options.users,
             num_repetitions=options.repeats,
             sizes=Sizes(options.prompt_tokens, options.reply_tokens),
+            are_apart=not options.one_process,
         )
         machine = examine_machine(
             choose_placement(options.device, "float32").device,
             MEASURED_DTYPES,
             num_bytes=plan.shape.num_step_weights * 4,
         )
-        busy_before = _busy_elsewhere()
+        before = _busy_elsewhere()
         measurements = asyncio.run(measure(plan, machine))
-        busy_seconds = _busy_elsewhere() - busy_before
+        busy_seconds = _busy_elsewhere() - before
     lines = summarise(measurements)
     _print_machine(plan, machine)
     print(f"meanwhile other programs took {busy_seconds:.0f} s of the processors")
@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--prompt-tokens", type=Range.read, default=Sizes().prompts)
     parser.add_argument("--reply-tokens", type=Range.read, default=Sizes().replies)
+    parser.add_argument("--one-process", action="store_true", help="starts faster, measures worse")
     parser.add_argument("--json", type=Path, help="a file for the rows")
     return parser
 
@@ -142,8 +143,9 @@ def _print_machine(plan: Plan, machine: Machine) -> None:
 
 def _busy_elsewhere() -> float:
     """Seconds of the processors that other programs have taken until now."""
-    times = psutil.cpu_times()
-    return float(times.user + times.nice + times.system) - time.process_time()
+    of_all, ours = psutil.cpu_times(), os.times()
+    of_ours = ours.user + ours.system + ours.children_user + ours.children_system
+    return float(of_all.user + of_all.nice + of_all.system - of_ours)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import ContinuousBatchingConfig
 
 from benchmarks.serving.workload import Ask, Served
@@ -79,9 +80,10 @@ class TransformersBatching:
 
 
 async def open_batching(
-    folder: Path, device: str, dtype: str, num_people: int
+    folder: Path, device: str, dtype: str, num_threads: int, num_people: int
 ) -> TransformersBatching:
-    """Load the model and start; as many threads as torch has for everybody."""
+    """Load the model and start."""
+    torch.set_num_threads(num_threads)  # counts for the threads to come, as its own
     return await asyncio.to_thread(
         lambda: TransformersBatching(load_model(folder, device, dtype), num_people)
     )

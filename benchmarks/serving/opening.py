@@ -4,13 +4,13 @@ Importing this module imports torch and transformers.
 """
 
 import sys
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from benchmarks.serving import batching, ctranslate
+from benchmarks.serving.apart import Opener, open_apart
 from benchmarks.serving.report import BASELINE
 from benchmarks.serving.shapes import ModelShape
 from benchmarks.serving.systems import BANTER, System, open_banter, open_reference
@@ -23,7 +23,10 @@ _WARMING = Sizes(Range(8, 16), Range(8, 8))
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be measured; `scratch` is a folder for what is made on the way."""
+    """What is to be measured; `scratch` is a folder for what is made on the way.
+
+    `are_apart`: every system has a process of its own.
+    """
 
     folder: Path
     shape: ModelShape
@@ -35,49 +38,44 @@ class Plan:
     users: tuple[int, ...]
     num_repetitions: int
     sizes: Sizes
-
-
-@dataclass(frozen=True, slots=True)
-class _Opener:
-    name: str
-    open: Callable[[], Awaitable[System]]
+    are_apart: bool = True
 
 
 async def open_systems(plan: Plan, stack: AsyncExitStack) -> list[System]:
     """Every system of `plan` that can be opened here, warmed up; the rest is told."""
     systems: list[System] = []
-    for opener in _openers(plan):
+    for name, opener in _openers(plan):
         try:
-            system = await opener.open()
+            system = await (open_apart(opener) if plan.are_apart else opener())
             stack.push_async_callback(system.close)
             await system.serve(draw_asks(2, _WARMING, plan.shape.window, plan.shape.num_ids, -1))
         except (ImportError, RuntimeError, ChatError) as error:
-            print(f"{opener.name} is left out: {error}", file=sys.stderr)
+            print(f"{name} is left out: {error}", file=sys.stderr)
             continue
         systems.append(system)
     return systems
 
 
-def _openers(plan: Plan) -> list[_Opener]:
+def _openers(plan: Plan) -> list[tuple[str, Opener]]:
+    """By name; every opener can be pickled."""
     folder, device, num_threads = plan.folder, plan.device, plan.num_threads
-    openers = {
-        BASELINE: [_Opener(BASELINE, partial(open_reference, folder, device, num_threads))],
+    reference = partial(open_reference, folder, device, num_threads)
+    ctranslate2 = partial(ctranslate.open_ctranslate2, folder, plan.scratch, num_threads)
+    openers: dict[str, list[tuple[str, Opener]]] = {
+        BASELINE: [(BASELINE, reference)],
+        ctranslate.NAME: [(ctranslate.NAME, ctranslate2)],
         BANTER: [
-            _Opener(f"{BANTER} {dtype}", partial(open_banter, folder, device, dtype, num_threads))
+            (f"{BANTER} {dtype}", partial(open_banter, folder, device, dtype, num_threads))
             for dtype in plan.dtypes
         ],
         batching.NAME: [
-            _Opener(
+            (
                 f"{batching.NAME} {dtype}",
-                partial(batching.open_batching, folder, device, dtype, max(plan.users)),
+                partial(
+                    batching.open_batching, folder, device, dtype, num_threads, max(plan.users)
+                ),
             )
             for dtype in plan.dtypes
-        ],
-        ctranslate.NAME: [
-            _Opener(
-                ctranslate.NAME,
-                partial(ctranslate.open_ctranslate2, folder, plan.scratch, num_threads),
-            )
         ],
     }
     return [opener for name in plan.systems for opener in openers[name]]

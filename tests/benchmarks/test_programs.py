@@ -29,7 +29,7 @@ def test_an_engine_is_measured_beside_the_baseline(
     monkeypatch.setattr("benchmarks.serving.limits.SECONDS", 0.01)
     rows = tmp_path / "rows.json"
     arguments = ["--shape", str(folder), "--users", "1,2", "--repeats", "1", "--threads", "1"]
-    arguments += ["--systems", "reference,banter", "--dtype", "float32"]
+    arguments += ["--systems", "reference,banter", "--dtype", "float32", "--one-process"]
     arguments += ["--prompt-tokens", "4-8", "--reply-tokens", "8", "--json", str(rows)]
     assert engine.main(arguments) == 0
     written = json.loads(rows.read_text())["rows"]

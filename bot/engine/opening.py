@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from bot.engine.checkpoint import inspect_checkpoint
+from bot.engine.checkpoint import Checkpoint, inspect_checkpoint
 from bot.engine.gpt2_config import is_gpt2
 from bot.engine.limits import EngineLimits
 from bot.engine.request import Engine, EngineInfo
@@ -24,6 +24,7 @@ from bot.ports import TokenizerThread
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 DEFAULT_LIMITS = EngineLimits()
+_SMALL_BYTES = 64 * 2**20  # of weights
 
 
 async def open_engine(
@@ -38,8 +39,9 @@ async def open_engine(
     """Load the checkpoint in `folder` in the engine's own thread and warm it up.
 
     `model` is the name that EngineInfo shows; `device` and `dtype` are the settings;
-    `num_threads` None: a thread for each core but one, which is left to everything else. With
-    one for each, a second busy program makes every step wait for the slowest thread.
+    `num_threads` None: a thread for each core but one, which is left to everything else (with
+    one for each, a second busy program makes every step wait for the slowest thread); for a
+    small model one.
     `limits` hold for the engine for GPT-2s only.
     Open the tokenizer before or after, not at the same time: both import transformers.
     Raises ModelError and WrongSettingsError.
@@ -78,7 +80,7 @@ def _prepare(
     from bot.engine.device import choose_placement  # noqa: PLC0415
 
     # counts for the calling thread only
-    torch.set_num_threads(placing.num_threads or spare_cores())
+    torch.set_num_threads(placing.num_threads or _sound_threads(checkpoint))
     device, dtype = placing.device, placing.dtype
     if is_gpt2(checkpoint.config) and choose_placement(device, dtype).device.type == "cpu":
         from bot.engine.gpt2_loader import load_gpt2  # noqa: PLC0415
@@ -89,6 +91,12 @@ def _prepare(
     from bot.engine.reference import ReferenceEngine  # noqa: PLC0415
 
     return lambda: ReferenceEngine(load_model(folder, device, dtype), model, thread)
+
+
+def _sound_threads(checkpoint: Checkpoint) -> int:
+    """A small network gains nothing from a second thread, and waits for it on a busy machine."""
+    num_bytes = sum(path.stat().st_size for path in checkpoint.weight_files)
+    return 1 if num_bytes < _SMALL_BYTES else spare_cores()
 
 
 def spare_cores() -> int:

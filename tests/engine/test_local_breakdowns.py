@@ -62,22 +62,29 @@ async def test_a_broken_device_refuses_everything_that_follows(
 
 async def test_an_unknown_error_reaches_the_one_who_caused_it(local: OpenedLocal) -> None:
     culprits: set[int] = set()
-    sizes: list[int] = []
+    passes: list[tuple[int, bool]] = []  # how many were in it, and whether the culprit was
 
     def look(pieces: Sequence[Piece]) -> None:
-        sizes.append(len(pieces))
         culprits.update(id(piece.sequence) for piece in pieces if SPOILT in piece.ids)
-        if any(id(piece.sequence) in culprits for piece in pieces):
+        is_spoilt = any(id(piece.sequence) in culprits for piece in pieces)
+        passes.append((len(pieces), is_spoilt))
+        if is_spoilt:
             raise RuntimeError("shape mismatch")
 
+    gate = Gate(local.network.before.append)
     local.network.before.append(look)
     prompts = [(*local.prompt, SPOILT) if number == 4 else local.prompt for number in range(9)]
-    outcomes = await outcomes_of(*(start(local, prompt_ids=prompt) for prompt in prompts))
+    first = start(local, prompt_ids=prompts[0])
+    await gate.until_reached()
+    others = [start(local, prompt_ids=prompt) for prompt in prompts[1:]]
+    await asyncio.sleep(0)  # everybody is there before the second pass
+    gate.open()
+    outcomes = await outcomes_of(first, *others)
     (culprit,) = [outcome for outcome in outcomes if not isinstance(outcome, list)]
     assert culprit is outcomes[4]
     assert str(culprit) == "shape mismatch"
     assert not isinstance(culprit, ChatError)
-    assert sizes[sizes.index(1) + 1] == 8  # the others go on together
+    assert passes[passes.index((1, True)) + 1] == (8, False)  # the others go on together
     await start(local)
     await local.until_idle_and_empty()
 

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -28,55 +29,79 @@ from benchmarks.serving.limits import (
     most_tokens_per_second,
 )
 from benchmarks.serving.opening import SYSTEMS, Plan, open_systems
+from benchmarks.serving.profile import profile_step
 from benchmarks.serving.report import Measurement, print_table, summarise, write_json
 from benchmarks.serving.shapes import SHAPES, make_model, shape_of
-from benchmarks.serving.systems import System
+from benchmarks.serving.systems import BANTER, System
 from benchmarks.serving.workload import Range, Sizes, draw_asks
-from bot.engine.device import choose_placement
+from bot.engine.device import available_bytes, choose_placement
+from bot.engine.limits import EngineLimits
+from bot.errors import StartError
 
 MEASURED_DTYPES = ("float32", "bfloat16")  # of arithmetic
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print the table, write the file."""
+    """Measure, or only look into a step."""
     parser = _parser()
     options = parser.parse_args(arguments)
     wrong = set(options.systems) - set(SYSTEMS)
     if wrong:
         parser.error(f"--systems: {', '.join(sorted(wrong))}; there are {', '.join(SYSTEMS)}")
     torch.set_num_threads(options.threads)
+    try:
+        device = choose_placement(options.device, "float32").device
+    except StartError as error:
+        parser.error(str(error))
     with tempfile.TemporaryDirectory(prefix="banter-engine-") as name:
-        scratch = Path(name)
-        known = SHAPES.get(options.shape)
-        folder = make_model(scratch / "model", known) if known else Path(options.shape)
-        plan = Plan(
-            folder=folder,
-            shape=shape_of(folder),
-            scratch=scratch,
-            device=options.device,
-            num_threads=options.threads,
-            systems=options.systems,
-            dtypes=options.dtype,
-            users=options.users,
-            num_repetitions=options.repeats,
-            sizes=Sizes(options.prompt_tokens, options.reply_tokens),
-            are_apart=not options.one_process,
-        )
-        machine = examine_machine(
-            choose_placement(options.device, "float32").device,
-            MEASURED_DTYPES,
-            num_bytes=plan.shape.num_step_weights * 4,
-        )
-        before = _busy_elsewhere()
-        measurements = asyncio.run(measure(plan, machine))
-        busy_seconds = _busy_elsewhere() - before
+        plan = _plan(options, device, Path(name))
+        if options.profile is not None:
+            print(profile_step(plan, options.profile))
+            return 0
+        _measure(plan, device, options.json)
+    return 0
+
+
+def _plan(options: argparse.Namespace, device: torch.device, scratch: Path) -> Plan:
+    known = SHAPES.get(options.shape)
+    folder = make_model(scratch / "model", known) if known else Path(options.shape)
+    return Plan(
+        folder=folder,
+        shape=shape_of(folder),
+        scratch=scratch,
+        device=device.type,
+        num_threads=options.threads,
+        systems=options.systems,
+        dtypes=options.dtype,
+        users=options.users,
+        num_repetitions=options.repeats,
+        sizes=Sizes(options.prompt_tokens, options.reply_tokens),
+        limits=_limits(options.kv_cache_mb, device),
+        are_apart=not options.one_process,
+    )
+
+
+def _limits(megabytes: int | None, device: torch.device) -> EngineLimits:
+    """What the bot has by default; on a GPU, whose owner is asked to raise it, a quarter of it."""
+    if megabytes is not None:
+        return EngineLimits(cache_bytes=megabytes * 2**20)
+    limits = EngineLimits()
+    free = available_bytes(device) if device.type == "cuda" else None
+    return replace(limits, cache_bytes=max(limits.cache_bytes, (free or 0) // 4))
+
+
+def _measure(plan: Plan, device: torch.device, rows: Path | None) -> None:
+    """Measure, print the table, write the file `rows`."""
+    machine = examine_machine(device, MEASURED_DTYPES, num_bytes=plan.shape.num_step_weights * 4)
+    before = _busy_elsewhere()
+    measurements = asyncio.run(measure(plan, machine))
+    busy_seconds = _busy_elsewhere() - before
     lines = summarise(measurements)
     _print_machine(plan, machine)
     print(f"meanwhile other programs took {busy_seconds:.0f} s of the processors")
     print_table(lines)
-    if options.json is not None:
-        write_json(options.json, machine, lines)
-    return 0
+    if rows is not None:
+        write_json(rows, machine, lines)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,7 +116,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--prompt-tokens", type=Range.read, default=Sizes().prompts)
     parser.add_argument("--reply-tokens", type=Range.read, default=Sizes().replies)
     parser.add_argument("--one-process", action="store_true", help="starts faster, measures worse")
+    parser.add_argument("--kv-cache-mb", type=int, help="512, or a quarter of a GPU's free memory")
     parser.add_argument("--json", type=Path, help="a file for the rows")
+    parser.add_argument(
+        "--profile",
+        type=Path,
+        help="only write a picture of one step of the first of --users in the last of --dtype, "
+        "for chrome://tracing or ui.perfetto.dev",
+    )
     return parser
 
 
@@ -131,6 +163,10 @@ def _print_machine(plan: Plan, machine: Machine) -> None:
     print(
         f"{machine.processor}; {plan.num_threads} threads; torch {machine.torch}, "
         f"transformers {machine.transformers}"
+    )
+    print(
+        f"on {machine.device}; {plan.limits.cache_bytes / 2**20:.0f} MB for keys and values of "
+        f"{BANTER}"
     )
     print(f"memory is read at {machine.read_bytes_per_second / 1e9:.1f} GB/s")
     for dtype, rate in machine.operations_per_second.items():

@@ -139,7 +139,9 @@ def _next(options: argparse.Namespace) -> int:
         check_drawable(options.attention)
     configure_logs("WARNING", settings.log_format, secrets=settings.secrets)
     folder = resolve_model(settings.model, settings.model_revision, MODELS_FOLDER)
-    from bot.engine.prediction import open_predictor  # after the mistakes that need no torch
+    from bot.engine.transformers_prediction import (
+        open_predictor,
+    )  # after the mistakes that need no torch
 
     predictor = open_predictor(folder, settings.device, settings.dtype, settings.num_threads)
     layer = predictor.layer(options.layer)

@@ -16,8 +16,16 @@ from functools import partial
 from bot.admission import Admission, AdmissionLimits
 from bot.client import ChatBot, Services, check_token, run_client
 from bot.delivery import Delivery
+from bot.engine.thread import is_any_left
 from bot.errors import EXIT_RESTART, WrongSettingsError
-from bot.foundation import Foundation, build_conversation, must_be_fetched, open_foundation, unless
+from bot.foundation import (
+    Foundation,
+    build_conversation,
+    build_writer,
+    must_be_fetched,
+    open_foundation,
+    unless,
+)
 from bot.heartbeat import heartbeat
 from bot.instance import only_instance
 from bot.outbox import Outbox
@@ -46,7 +54,10 @@ async def serve(settings: Settings) -> int:
         loop.add_signal_handler(number, _on_signal, stop)
     async with AsyncExitStack() as stack:
         bot = await unless(stop, stack.enter_async_context(_open_bot(settings)))
-        return 0 if bot is None else await _run(bot, settings, stop)
+        exit_code = 0 if bot is None else await _run(bot, settings, stop)
+    if is_any_left():
+        _end_now(exit_code)  # a hung engine, or one that still loads: everything else is closed
+    return exit_code
 
 
 def _on_signal(stop: asyncio.Event) -> None:
@@ -61,10 +72,10 @@ def _on_signal(stop: asyncio.Event) -> None:
     limit.start()
 
 
-def _end_now() -> None:
+def _end_now(exit_code: int = 0) -> None:
     logger.warning("Not everything could be closed; what is unanswered is left for the next start.")
     logging.shutdown()
-    os._exit(0)
+    os._exit(exit_code)
 
 
 async def _run(bot: ChatBot, settings: Settings, stop: asyncio.Event) -> int:
@@ -87,7 +98,7 @@ async def _run(bot: ChatBot, settings: Settings, stop: asyncio.Event) -> int:
     await client
     logger.info("Stopped after %.1f s.", time.monotonic() - started_at)
     if delivery.broken.is_set():
-        logger.critical("The device has failed for good: a fresh start is needed.")
+        logger.critical("The engine has failed for good: a fresh start is needed.")
         return EXIT_RESTART
     return 0
 
@@ -131,6 +142,7 @@ def compose(foundation: Foundation, origin: str) -> Services:
         servers=SqlServers(database),
         privacy=SqlPrivacy(database),
         engine=foundation.engine,
+        writer=build_writer(foundation),
         settings=settings,
     )
 

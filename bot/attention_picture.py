@@ -14,6 +14,7 @@ from bot.next_words import readable
 from bot.paths import is_there, may_write
 from bot.texts import mark, say
 
+TITLE = mark("Where layer {layer} of {num_layers} looks (mean over its heads)")
 _MAX_LABELS = 80  # more of them cannot be read
 # matplotlib's own font has no Hangul; what the systems bring
 _KOREAN_FONTS = (
@@ -26,7 +27,7 @@ _PAPER, _INK, _FUTURE, _COLOURS = "#ffffff", "#1f2328", "#e6e8eb", "Blues"
 
 def check_drawable(path: Path) -> None:
     """Raise UnavailableError where no picture could be drawn or written to `path`."""
-    if find_spec("matplotlib") is None:
+    if not can_draw():
         raise UnavailableError(
             "A picture needs matplotlib, which is not installed: run "
             "`{python} -m pip install --editable '.[train]'`.",
@@ -36,6 +37,11 @@ def check_drawable(path: Path) -> None:
         raise UnavailableError("{path} is no place for a picture: name a file.", path=path)
     if not may_write(path if is_there(path) else path.absolute().parent):
         raise _unwritable(path, "permission denied")
+
+
+def can_draw() -> bool:
+    """Whether matplotlib is installed."""
+    return find_spec("matplotlib") is not None
 
 
 def save_picture(attention: Attention, path: Path, locale: str) -> None:
@@ -68,9 +74,8 @@ def draw_picture(attention: Attention, locale: str) -> bytes:
         for draw_line in (axes.axhline, axes.axvline):
             draw_line(attention.num_text_tokens - 0.5, color=_INK, linewidth=0.8, linestyle=":")
     _label(axes, attention.tokens, words)
-    title = mark("Where layer {layer} of {num_layers} looks (mean over its heads)")
     axes.set_title(
-        words.say(title, layer=attention.layer, num_layers=attention.num_layers), **words.style
+        words.say(TITLE, layer=attention.layer, num_layers=attention.num_layers), **words.style
     )
     axes.set_ylabel(words.say(mark("this token …")), **words.style)
     below = [words.say(mark("… looks at this one"))]

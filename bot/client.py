@@ -21,6 +21,7 @@ from bot.engine.request import Engine
 from bot.errors import UnavailableError, WrongSettingsError
 from bot.ports import HistoryStore, PrivacyStore, SamplingStore, ServerStore
 from bot.settings import Settings
+from bot.writer import Writer
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ EXTENSIONS = (
     "cogs.chat",
     "cogs.history",
     "cogs.settings",
+    "cogs.complete",
     "cogs.status",
     "cogs.help",
     "cogs.privacy",
@@ -66,6 +68,7 @@ class Services:
     servers: ServerStore
     privacy: PrivacyStore
     engine: Engine
+    writer: Writer
     settings: Settings
 
 

@@ -181,4 +181,5 @@ def _draft(said: Utterance, recollection: Recollection, answer: Answer, latency_
         finish_reason=completion.finish_reason.value,
         latency_ms=latency_ms,
         rejected=answer.rejected,
+        scores=answer.scores,
     )

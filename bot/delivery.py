@@ -22,6 +22,7 @@ from bot.errors import (
     ChatError,
     EngineBrokenError,
     EngineClosedError,
+    EngineStuckError,
     OwnFaultError,
     ScopeMovedError,
     StoreUnavailableError,
@@ -220,7 +221,7 @@ class Delivery:
             return await self._outbox.resume(courier, ticket, reply, num_sent)
         try:
             async with courier.typing(said.scope.channel_id):
-                reply = await self._conversation.respond(said, ticket.cancellation)
+                reply = await self._respond(ticket, said)
         except (WithdrawnError, ScopeMovedError):
             logger.info("The reply to message %s was dropped.", said.message_id)
             return True
@@ -232,6 +233,14 @@ class Delivery:
         if ticket.said.text != said.text:
             await self._follow_edit(ticket.said)
         return await self._outbox.send(courier, ticket, reply)
+
+    async def _respond(self, ticket: Ticket, said: Utterance) -> Reply:
+        """The reply; asked for once more where the engine got stuck, over it or beside it."""
+        try:
+            return await self._conversation.respond(said, ticket.cancellation)
+        except EngineStuckError:
+            logger.info("Message %s waits for a new engine.", said.message_id)
+            return await self._conversation.respond(said, ticket.cancellation)
 
     async def _apologise(self, ticket: Ticket) -> None:
         """Say that a fault of ours came between; the message is not tried again."""

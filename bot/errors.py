@@ -11,12 +11,14 @@ ChatError
 ├── EngineError
 │   ├── ContextTooLongError        more tokens than the model's window
 │   ├── EngineMemoryError          the device has no memory left for this request
-│   ├── EngineBrokenError          the device cannot be used again in this process
+│   ├── EngineBrokenError          the engine cannot be used again in this process
+│   ├── EngineStuckError           the engine stood still, and is opened anew
 │   ├── EngineClosedError
 │   ├── DeadlineError
 │   ├── WithdrawnError             somebody withdrew the request
 │   └── NumericError               the model produced NaN or infinity
 ├── NoFitReplyError                the guards refused every candidate
+├── BlockedTextError               words that are not said, in a text or in what it goes on with
 ├── InvalidSettingError            a value that is out of its bounds
 ├── UnknownChoiceError             an option's value that is none of its choices
 ├── NotAllowedError                the member lacks a permission
@@ -127,9 +129,15 @@ class EngineMemoryError(EngineError):
 
 
 class EngineBrokenError(EngineError):
-    """The device failed and cannot be used again in this process."""
+    """The device, or the engine, has failed and cannot be used again in this process."""
 
     sentence = "My model has failed and I am restarting: please try again in a minute."
+
+
+class EngineStuckError(EngineError):
+    """The engine stood still or died while it made this reply; another one is being opened."""
+
+    sentence = "My model got stuck and I am starting it again: please try again in a minute."
 
 
 class EngineClosedError(EngineError):
@@ -160,6 +168,12 @@ class NoFitReplyError(ChatError):
     """Every candidate was unfit: this sentence is said instead, and never remembered."""
 
     sentence = "Hm, I am at a loss for words. Could you put that another way?"
+
+
+class BlockedTextError(ChatError):
+    """A text, or what the model went on with, holds words that BLOCKED_WORDS keeps from us."""
+
+    sentence = "There are words in it that I do not say: please try again, or begin another text."
 
 
 class InvalidSettingError(ChatError):

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,13 +20,16 @@ from bot.engine.checkpoint import is_hub_id, resolve_model
 from bot.engine.limits import EngineLimits
 from bot.engine.opening import open_engine, open_tokenizer
 from bot.engine.request import Engine
+from bot.engine.supervision import SupervisedEngine
 from bot.errors import ModelError
 from bot.ports import HistoryStore, SamplingStore, TokenizerThread
+from bot.reverse_model import check_same_vocabulary, find_reverse_model
 from bot.settings import DATA_FOLDER, EMBEDDED_MODEL, MODELS_FOLDER, Settings
 from bot.speaker import ContextLimits, Speaker
 from bot.store.connect import address_of
 from bot.store.database import Database, open_database
 from bot.store.retention import Retention
+from bot.writer import Writer
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -35,12 +39,13 @@ FETCH_STOP_SECONDS = 5.0  # a fetch that was told to stop has to remove what it 
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """What was opened; `open_foundation` closes it."""
+    """What was opened; `open_foundation` closes it. `reverse`: see REVERSE_MODEL."""
 
     settings: Settings
     database: Database
     engine: Engine
     tokenizer: TokenizerThread
+    reverse: Engine | None = None
 
 
 @asynccontextmanager
@@ -52,21 +57,25 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
     _blocked_words(settings)  # told before anything is made, like a model that is not there
     if not _can_be_fetched(settings.model):
         _resolve(settings)
+    reverse_folder = find_reverse_model(settings)
     async with AsyncExitStack() as stack:
         database = await open_store(settings)
         stack.push_async_callback(database.close)
         logger.info("The database is %s.", address_of(settings.database_url))
         folder = await _find_model(settings)
         # One after the other: both import transformers.
-        engine = await _open_engine(settings, folder)
+        engine = await _open_engine(settings, folder, settings.model)
         stack.push_async_callback(engine.close)
         tokenizer = await open_tokenizer(folder)
         stack.push_async_callback(tokenizer.close)
+        reverse = await _open_reverse(settings, reverse_folder, tokenizer)
+        if reverse is not None:
+            stack.push_async_callback(reverse.close)
         sweeping = asyncio.create_task(
             Retention(database, retention_days=settings.retention_days).run()
         )
         stack.push_async_callback(_end, sweeping)
-        yield Foundation(settings, database, engine, tokenizer)
+        yield Foundation(settings, database, engine, tokenizer, reverse)
 
 
 def build_conversation(
@@ -77,17 +86,29 @@ def build_conversation(
     speaker = Speaker(
         engine=foundation.engine,
         tokenizer=foundation.tokenizer,
-        limits=ContextLimits(settings.context_tokens, settings.context_turns),
+        limits=ContextLimits(settings.context_tokens, settings.num_context_turns),
         deadline_seconds=settings.reply_seconds,
         is_blocked=_blocked_words(settings),
+        reverse=foundation.reverse,
     )
     return Conversation(
         speaker=speaker,
         history=history,
         sampling=sampling,
         defaults=settings.sampling,
-        num_turns=settings.context_turns,
+        num_turns=settings.num_context_turns,
         idle=timedelta(minutes=settings.idle_minutes) if settings.idle_minutes else None,
+    )
+
+
+def build_writer(foundation: Foundation) -> Writer:
+    """What goes on with texts, on the same engine; opens nothing."""
+    settings = foundation.settings
+    return Writer(
+        engine=foundation.engine,
+        tokenizer=foundation.tokenizer,
+        deadline_seconds=settings.reply_seconds,
+        is_blocked=_blocked_words(settings),
     )
 
 
@@ -121,15 +142,27 @@ def key_path_for(database_url: str) -> Path:
     return DATA_FOLDER / "history.key" if path is None else path.with_name(f"{path.name}.key")
 
 
-async def _open_engine(settings: Settings, folder: Path) -> Engine:
-    return await open_engine(
+async def _open_engine(settings: Settings, folder: Path, model: str) -> Engine:
+    open_one = partial(
+        open_engine,
         folder,
-        model=settings.model,
+        model=model,
         device=settings.device,
         dtype=settings.dtype,
         num_threads=settings.num_threads,
         limits=EngineLimits(cache_bytes=settings.kv_cache_mb * 2**20),
     )
+    return SupervisedEngine(await open_one(), open_one)
+
+
+async def _open_reverse(
+    settings: Settings, folder: Path | None, tokenizer: TokenizerThread
+) -> Engine | None:
+    """The model of REVERSE_MODEL in a thread of its own, or None where it is not set."""
+    if folder is None or settings.reverse_model is None:
+        return None
+    await check_same_vocabulary(folder, settings.reverse_model, tokenizer)
+    return await _open_engine(settings, folder, settings.reverse_model)
 
 
 def _blocked_words(settings: Settings) -> Callable[[str], bool] | None:

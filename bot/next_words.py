@@ -95,13 +95,16 @@ def _fixed_cells(number: int, step: Step, *, with_min_p: bool) -> list[str]:
 
 def _cells(token: Likely) -> tuple[str, str]:
     share = "<0.1%" if token.probability < 0.001 else f"{token.probability:.1%}"
-    return _cut(readable(token.text)), f"{share} " if token.allowed else f"({share})"
+    return cut(
+        readable(token.text), _MAX_TOKEN_COLUMNS
+    ), f"{share} " if token.allowed else f"({share})"
 
 
-def _cut(text: str) -> str:
-    if width(text) <= _MAX_TOKEN_COLUMNS:
+def cut(text: str, num_columns: int) -> str:
+    """As much of `text` as fits into so many columns, with a mark where something is left out."""
+    if width(text) <= num_columns:
         return text
-    while width(text) >= _MAX_TOKEN_COLUMNS:
+    while width(text) >= num_columns:
         text = text[:-1]
     return f"{text}…"
 

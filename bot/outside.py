@@ -3,12 +3,30 @@
 import asyncio
 import contextvars
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Coroutine, Sequence
 from dataclasses import replace
+from typing import Any, Protocol, TypeVar
 
-from bot.engine.request import Completion, Engine, EngineInfo, EngineLoad, GenerationRequest
+from bot.engine.request import (
+    Completion,
+    Engine,
+    EngineInfo,
+    EngineLoad,
+    GenerationRequest,
+    Passage,
+    Prediction,
+    PredictionRequest,
+)
 
-Wait = Callable[[Awaitable[list[Completion]]], Awaitable[list[Completion]]]
+T = TypeVar("T")
+
+
+class Wait(Protocol):
+    """How the world waits for work that goes on outside of it."""
+
+    def __call__(self, work: Awaitable[T]) -> Awaitable[T]:
+        """The outcome of `work`."""
+        ...
 
 
 class OutsideEngine:
@@ -29,12 +47,15 @@ class OutsideEngine:
 
     async def generate(self, request: GenerationRequest) -> list[Completion]:
         """Run `request` outside of the world."""
-        # Here time.monotonic() is the world's clock, outside it is the machine's.
-        deadline = request.deadline
-        seconds = None if deadline is None else deadline - time.monotonic()
-        outside = contextvars.Context()
-        work = outside.run(asyncio.create_task, self._generate(request, seconds))
-        return await self.wait(work)
+        return await self._outside(self._generate(request, _seconds_until(request.deadline)))
+
+    async def score(self, passages: Sequence[Passage]) -> list[tuple[float, ...]]:
+        """How likely the passages are, found outside of the world."""
+        return await self._outside(self._engine.score(passages))
+
+    async def predict(self, request: PredictionRequest) -> Prediction:
+        """Go on with a text outside of the world."""
+        return await self._outside(self._predict(request, _seconds_until(request.deadline)))
 
     def forget(self) -> None:
         """Keep nothing of what was said."""
@@ -43,12 +64,26 @@ class OutsideEngine:
     async def close(self) -> None:
         """Leave it to whoever opened the engine."""
 
+    async def _outside(self, work: Coroutine[Any, Any, T]) -> T:
+        return await self.wait(contextvars.Context().run(asyncio.create_task, work))
+
     async def _generate(
         self, request: GenerationRequest, seconds: float | None
     ) -> list[Completion]:
-        deadline = None if seconds is None else time.monotonic() + seconds
-        return await self._engine.generate(replace(request, deadline=deadline))
+        return await self._engine.generate(replace(request, deadline=_moment_in(seconds)))
+
+    async def _predict(self, request: PredictionRequest, seconds: float | None) -> Prediction:
+        return await self._engine.predict(replace(request, deadline=_moment_in(seconds)))
 
 
-async def _as_it_is(work: Awaitable[list[Completion]]) -> list[Completion]:
+# In the world time.monotonic() is its own clock, outside of it the machine's.
+def _seconds_until(moment: float | None) -> float | None:
+    return None if moment is None else moment - time.monotonic()
+
+
+def _moment_in(seconds: float | None) -> float | None:
+    return None if seconds is None else time.monotonic() + seconds
+
+
+async def _as_it_is(work: Awaitable[T]) -> T:
     return await work

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -12,6 +12,7 @@ from bot.dialogue.turn import Exchange, Scope, Turn, Utterance
 from bot.errors import ChatError
 
 T = TypeVar("T")
+Scores = Mapping[str, float | str]  # of a candidate, by name; ready for JSON, never words
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Rejected:
     """A candidate that was not chosen, with its scores (for example its fault)."""
 
     text: str
-    scores: Mapping[str, float | str]
+    scores: Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Draft:
 
     `context_start_id` None: the prompt began with the utterance itself.
     `num_tokens` is (of the utterance, of the reply), counted by `tokenizer`.
+    `scores` are the reply's own, `rejected` what was not chosen.
     """
 
     said: Utterance
@@ -53,6 +55,7 @@ class Draft:
     finish_reason: str
     latency_ms: int
     rejected: tuple[Rejected, ...] = ()
+    scores: Scores = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

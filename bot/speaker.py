@@ -1,30 +1,21 @@
-"""Finds a fit reply: context, engine, guards, and a ladder of further tries."""
+"""Finds a fit reply: context, engine, judgement, and a ladder of further tries."""
 
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import isfinite
 from operator import attrgetter
 
 from bot.dialogue.context import Context, ContextBudget, build_context, fit_window
-from bot.dialogue.guards import Candidate, Choice, Fault, choose
-from bot.dialogue.prompt import Tokenizer, decode_reply
-from bot.dialogue.reply import tidy
+from bot.dialogue.ranking import WEIGHTS, Weights
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Role, Turn, Utterance
 from bot.drafts import DraftStream, ShowDraft
-from bot.engine.request import (
-    Cancellation,
-    Completion,
-    Engine,
-    EngineInfo,
-    FinishReason,
-    GenerationRequest,
-)
+from bot.engine.request import Cancellation, Completion, Engine, EngineInfo, GenerationRequest
 from bot.errors import EngineMemoryError, NoFitReplyError
-from bot.ports import Rejected, TokenizerThread
+from bot.ports import Rejected, Scores, TokenizerThread
+from bot.ranker import Occasion, Ranker
 
 logger = logging.getLogger(__name__)
 
@@ -64,12 +55,14 @@ class Answer:
     tokenizer: str
     engine: EngineInfo
     rejected: tuple[Rejected, ...]
+    scores: Scores
 
 
 class Speaker:
     """Asks the engine until the guards are content. `deadline_seconds` bounds one reply.
 
-    `is_blocked` finds words that are not said; None: all are.
+    `is_blocked` finds words that are not said; None: all are. Several candidates are ranked by
+    `weights`, and by the model `reverse` where there is one: see bot.ranker.
     """
 
     def __init__(
@@ -80,12 +73,21 @@ class Speaker:
         limits: ContextLimits,
         deadline_seconds: float,
         is_blocked: Callable[[str], bool] | None = None,
+        reverse: Engine | None = None,
+        weights: Weights = WEIGHTS,
     ) -> None:
         self._engine = engine
         self._tokenizer = tokenizer
         self._limits = limits
         self._deadline_seconds = deadline_seconds
         self._is_blocked = is_blocked
+        self._ranker = Ranker(
+            engine=engine,
+            tokenizer=tokenizer,
+            reverse=reverse,
+            weights=weights,
+            is_blocked=is_blocked,
+        )
 
     async def answer(
         self,
@@ -104,26 +106,24 @@ class Speaker:
         deadline = time.monotonic() + self._deadline_seconds
         rejected: list[Rejected] = []
         is_memory_short = False
-        judge = partial(
-            _judge, said=said.text, own_turns=_own_texts(turns), is_blocked=self._is_blocked
-        )
+        occasion = Occasion(said.text, _own_texts(turns), deadline, cancellation)
         for attempt, limits in self._ladder(params):
             asked = Asked(said, tuple(turns), attempt, deadline, cancellation, show)
             context, completions, is_memory_short = await self._complete(
                 asked, limits, is_memory_short=is_memory_short
             )
-            # In the tokenizer's thread: many long candidates take their time.
-            candidates, choice = await self._tokenizer.run(partial(judge, completions))
-            rejected += _rejected(candidates, choice)
-            if choice.index is not None:
+            judgement = await self._ranker.judge(completions, occasion)
+            rejected += judgement.rejected
+            if judgement.chosen is not None:
                 return Answer(
-                    text=candidates[choice.index].text,
-                    completion=completions[choice.index],
+                    text=judgement.chosen.text,
+                    completion=completions[judgement.chosen.index],
                     context=context,
                     params=attempt,
                     tokenizer=await self._tokenizer.run(attrgetter("name")),
                     engine=self._engine.info,
                     rejected=tuple(rejected),
+                    scores=judgement.chosen.scores,
                 )
         raise NoFitReplyError
 
@@ -178,46 +178,6 @@ class Speaker:
             await drafts.close()
 
 
-def _judge(
-    completions: Sequence[Completion],
-    tokenizer: Tokenizer,
-    said: str,
-    own_turns: Sequence[str],
-    is_blocked: Callable[[str], bool] | None,
-) -> tuple[list[Candidate], Choice]:
-    """The completions as candidates, and which of them is the best fit one."""
-    candidates = [
-        Candidate(
-            tidy(
-                decode_reply(completion.ids, tokenizer),
-                cut_off=completion.finish_reason is FinishReason.LENGTH,
-            ),
-            completion.logprobs,
-        )
-        for completion in completions
-    ]
-    return candidates, choose(candidates, said, own_turns, is_blocked)
-
-
-def _own_texts(turns: Sequence[Turn]) -> list[str]:
+def _own_texts(turns: Sequence[Turn]) -> tuple[str, ...]:
     """What the bot said before, also where a short context does not hold it."""
-    return [turn.text for turn in turns if turn.role is Role.BOT]
-
-
-def _rejected(candidates: Sequence[Candidate], choice: Choice) -> list[Rejected]:
-    """Every candidate but the chosen one, with its fault and its mean log-probability."""
-    return [
-        Rejected(
-            candidate.text,
-            _scores(candidate, fault),
-        )
-        for index, (candidate, fault) in enumerate(zip(candidates, choice.faults, strict=True))
-        if index != choice.index
-    ]
-
-
-def _scores(candidate: Candidate, fault: Fault | None) -> dict[str, float | str]:
-    scores: dict[str, float | str] = {"fault": fault.value} if fault else {}
-    if isfinite(candidate.mean_logprob):
-        scores["mean_logprob"] = candidate.mean_logprob
-    return scores
+    return tuple(turn.text for turn in turns if turn.role is Role.BOT)

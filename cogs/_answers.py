@@ -23,6 +23,8 @@ OFF: Mapping[str, Number] = {
     "min_p": 0,
     "repetition_penalty": 1,
     "no_repeat_ngram_size": 0,
+    "no_repeat_own_ngram_size": 0,
+    "dry_multiplier": 0,
 }  # the values that switch a step off
 
 

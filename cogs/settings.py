@@ -84,6 +84,10 @@ class SamplingCommands(commands.Cog):
         min_p=locale_str("Leave out words less likely than this share of the likeliest; 0 is off"),
         repetition_penalty=locale_str("How strongly I avoid words I just used; 1 is off"),
         no_repeat_ngram_size=locale_str("Never repeat a run of this many word pieces; 0 is off"),
+        no_repeat_own_ngram_size=locale_str(
+            "The same for what I said in earlier replies of the conversation; 0 is off"
+        ),
+        dry_multiplier=locale_str("How strongly I avoid repeating longer runs of words; 0 is off"),
         max_new_tokens=locale_str("The longest reply, in word pieces"),
         num_candidates=locale_str("How many replies I think of before I choose one"),
         seed=locale_str("The same seed and the same words give the same reply"),
@@ -117,6 +121,8 @@ class SamplingCommands(commands.Cog):
         min_p: Annotated[float | None, Bounded("min_p")] = None,
         repetition_penalty: Annotated[float | None, Bounded("repetition_penalty")] = None,
         no_repeat_ngram_size: Annotated[int | None, Bounded("no_repeat_ngram_size")] = None,
+        no_repeat_own_ngram_size: Annotated[int | None, Bounded("no_repeat_own_ngram_size")] = None,
+        dry_multiplier: Annotated[float | None, Bounded("dry_multiplier")] = None,
         max_new_tokens: Annotated[int | None, Bounded("max_new_tokens")] = None,
         num_candidates: Annotated[int | None, Bounded("num_candidates")] = None,
         seed: Annotated[int | None, Bounded("seed")] = None,

@@ -10,7 +10,7 @@ from discord.ext import commands
 from discord.utils import format_dt, utcnow
 
 from bot.client import ChatBot
-from bot.engine.request import Engine, EngineInfo, EngineLoad
+from bot.engine.request import NUM_COUNTED, Engine, EngineInfo, EngineLoad
 from bot.errors import StoreUnavailableError
 from bot.ports import HistoryStore, ScopeStatus
 from bot.texts import explain, say
@@ -45,7 +45,7 @@ class StatusCommands(commands.Cog):
         locale = locale_of(interaction)
         lines = [
             model_line(self._info, locale),
-            load_line(self._engine.load(), locale),
+            *load_lines(self._engine.load(), locale),
             self._connection_line(locale),
             await self._memory_line(interaction, locale),
         ]
@@ -85,15 +85,39 @@ def model_line(info: EngineInfo, locale: str) -> str:
     )
 
 
-def load_line(load: EngineLoad, locale: str) -> str:
-    """How busy the engine is at this moment."""
+def load_lines(load: EngineLoad, locale: str) -> list[str]:
+    """How busy the engine is at this moment, and what it keeps."""
+    return [queue_line(load, locale), cache_line(load, locale)]
+
+
+def queue_line(load: EngineLoad, locale: str) -> str:
+    """Who waits, and how many replies are made in one batch."""
     return say(
         "**Queue**: {num_waiting} waiting, {num_running} being answered, "
-        "{tokens_per_second} tokens/s",
+        "{tokens_per_second} tokens/s; replies in the making: {num_rows}, at most {max_rows} at "
+        "once",
         locale,
         num_waiting=load.num_waiting,
         num_running=load.num_running,
         tokens_per_second=f"{load.tokens_per_second:.0f}",
+        num_rows=load.num_rows,
+        max_rows=load.max_rows,
+    )
+
+
+def cache_line(load: EngineLoad, locale: str) -> str:
+    """What is kept of conversations so that it need not be read again, and how far that helps."""
+    if load.prefix_bytes is None or load.max_prefix_bytes is None:
+        return say("**Cache**: none, every conversation is read anew for each reply", locale)
+    share = load.cached_share
+    return say(
+        "**Cache**: {kept} of {most} MB hold conversations that were read; they spared {share} of "
+        "what the last {num_requests} replies had to read",
+        locale,
+        kept=round(load.prefix_bytes / 2**20),
+        most=round(load.max_prefix_bytes / 2**20),
+        share="–" if share is None else f"{share:.0%}",
+        num_requests=NUM_COUNTED,
     )
 
 

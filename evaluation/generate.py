@@ -20,13 +20,24 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from bot.dialogue.sampling import BOUNDS, PRESETS, SamplingParams, check
+from bot.dialogue.sampling import BOUNDS, PRESETS, Number, SamplingParams, check
 from bot.dialogue.turn import Turn
+from bot.engine.checkpoint import EMBEDDED
 from bot.errors import InvalidSettingError
+from bot.settings import EMBEDDED_SAMPLING
 from evaluation.errors import InputError
 from evaluation.output import Output
 from evaluation.reading import RUN, SILENCE, read_dialogues
-from evaluation.voices import Guards, OpenVoice, Spoken, Voice, open_voice, remembered
+from evaluation.voices import (
+    Guards,
+    OpenVoice,
+    Rank,
+    Ranking,
+    Spoken,
+    Voice,
+    open_voice,
+    remembered,
+)
 
 HELP = "let a model answer dialogues"
 _SEED_STEP = 1_000_003  # a prime: replies of one run share no seed with those of the next
@@ -65,14 +76,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="what tables call this run")
     parser.add_argument("--guards", type=Guards, choices=[*Guards], default=Guards.ON)
     parser.add_argument("--history", type=Memory, choices=[*Memory], default=Memory.OWN)
-    parser.add_argument("--preset", choices=sorted(PRESETS))
+    add_sampling_arguments(parser)
     parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help=f"a sampling value: {', '.join(BOUNDS)}",
+        "--rank",
+        type=Rank,
+        choices=[*Rank],
+        default=Rank.MMI,
+        help="what orders several candidates: the bot's ranking, or their likelihood alone",
     )
+    parser.add_argument("--reverse-model", metavar="MODEL", help="as the setting REVERSE_MODEL")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N dialogues")
     parser.add_argument(
@@ -86,19 +98,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", default="auto")
 
 
+def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
+    """What parse_params takes."""
+    parser.add_argument("--preset", choices=sorted(PRESETS))
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"a sampling value: {', '.join(BOUNDS)}",
+    )
+
+
 def run(options: argparse.Namespace) -> int:
     """Answer the dialogues. Raises InputError, and ChatError where the model fails."""
     if options.beams is not None and options.guards is Guards.ON:
         raise InputError("Beam search is done by the model alone: add --guards off.")
-    plan = Plan(parse_params(options.preset, options.set), options.history, options.seed)
+    if options.reverse_model is not None and options.guards is Guards.OFF:
+        raise InputError("Without guards nothing is ranked: leave --reverse-model or --guards off.")
+    params = parse_params(options.preset, options.set, options.model)
+    plan = Plan(params, options.history, options.seed)
     dialogues = [exchanges_of(turns) for turns in _read(options.dialogues, options.limit)]
     asyncio.run(_generate(options, plan, dialogues))
     return 0
 
 
-def parse_params(preset: str | None, settings: Sequence[str]) -> SamplingParams:
-    """The SamplingParams of a preset, with `NAME=VALUE` over it. Raises InputError."""
-    values = dict(PRESETS[preset]) if preset else {}
+def parse_params(preset: str | None, settings: Sequence[str], model: str = "") -> SamplingParams:
+    """The bot's own for `model`, under a preset, under `NAME=VALUE`. Raises InputError."""
+    values: dict[str, Number] = dict(EMBEDDED_SAMPLING) if model == EMBEDDED else {}
+    values |= PRESETS[preset] if preset else {}
     for setting in settings:
         name, _, value = setting.partition("=")
         try:
@@ -163,7 +191,8 @@ async def _generate(
 def _open(options: argparse.Namespace) -> AbstractAsyncContextManager[OpenVoice]:
     where = {"device": options.device, "dtype": options.dtype}
     if options.beams is None:
-        return open_voice(options.model, options.revision, options.guards, **where)
+        ranking = Ranking(options.rank, options.reverse_model)
+        return open_voice(options.model, options.revision, options.guards, **where, ranking=ranking)
     # imports torch and transformers (4 s) here; otherwise the engine does it in its thread
     from evaluation.beams import open_beams  # noqa: PLC0415
 
@@ -176,6 +205,7 @@ def _answer(exchange: Exchange, spoken: Spoken) -> Mapping[str, object]:
         "references": [exchange.answer] if exchange.answer.strip() else [],
         "fallback": spoken.is_fallback,
         "faults": spoken.faults,
+        "scores": spoken.scores,
         "logprob": spoken.logprob,
         "num_tokens": spoken.num_tokens,
     }
@@ -203,6 +233,9 @@ def _about(options: argparse.Namespace, plan: Plan, opened: OpenVoice) -> Mappin
         "guards": options.guards.value,
         "history": plan.memory.value,
         "beams": options.beams,
+        "rank": options.rank,
+        "reverse_model": options.reverse_model,
+        "reverse_revision": opened.reverse_revision,
         "seed": plan.seed,
         "settings": {name: value for name, value in asdict(plan.params).items() if name != "seed"},
         "dialogues": f"{source.name} sha256:{sha256(source.read_bytes()).hexdigest()[:12]}",

@@ -36,7 +36,7 @@ class Meteor:
         if not item.references:
             self._rows.append(0, 0)
             return
-        self._stem = self._stem or _porter()
+        self._stem = self._stem or porter()
         reply = self._tokenize(item.completion)
         scores = [meteor(reply, self._tokenize(one), self._stem) for one in item.references]
         self._rows.append(max(scores), 1)
@@ -105,7 +105,8 @@ def _rank(alignment: _Alignment) -> tuple[int, int]:
     return -alignment.taken.bit_count(), alignment.num_chunks
 
 
-def _porter() -> Stem:
+def porter() -> Stem:
+    """Porter's stems. Raises MissingExtraError."""
     try:
         # an extra: what needs no references works without it
         from nltk.stem.porter import PorterStemmer  # noqa: PLC0415

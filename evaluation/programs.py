@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Protocol
 
-from evaluation import compare, generate, probe, report, score
+from evaluation import compare, generate, probe, report, score, strategies, tune
 
 
 class Program(Protocol):
@@ -27,4 +27,6 @@ PROGRAMS: Mapping[str, Program] = {
     "generate": generate,
     "probe": probe,
     "report": report,
+    "strategies": strategies,
+    "tune": tune,
 }

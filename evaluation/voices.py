@@ -7,8 +7,8 @@ SamplingParams forbid.
 
 import hashlib
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Protocol
 from bot.dialogue.blocked import is_blocked
 from bot.dialogue.context import ContextBudget, build_context, fit_window
 from bot.dialogue.prompt import decode_reply
+from bot.dialogue.ranking import LIKELIHOOD_ALONE, WEIGHTS
 from bot.dialogue.reply import tidy
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Role, Scope, Turn, Utterance
@@ -30,8 +31,9 @@ from bot.engine.request import (
     GenerationRequest,
 )
 from bot.errors import NoFitReplyError
-from bot.ports import TokenizerThread
-from bot.settings import MODELS_FOLDER
+from bot.ports import Scores, TokenizerThread
+from bot.reverse_model import check_same_vocabulary, find_reverse_model
+from bot.settings import MODELS_FOLDER, Settings
 from bot.speaker import ContextLimits, Speaker
 
 LIMITS = ContextLimits(num_tokens=256, num_turns=8)  # the bot's defaults
@@ -47,12 +49,31 @@ class Guards(StrEnum):
     OFF = "off"
 
 
+class Rank(StrEnum):
+    """What several candidates are ranked by: the bot's whole ranking, or their likelihood."""
+
+    MMI = "mmi"
+    LIKELIHOOD = "likelihood"
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """How several candidates are ranked. `reverse_model`: as the setting REVERSE_MODEL, or None."""
+
+    rank: Rank = Rank.MMI
+    reverse_model: str | None = None
+
+
+MMI = Ranking()
+
+
 @dataclass(frozen=True, slots=True)
 class Spoken:
     """What was said and how it came about.
 
     `logprob`: the sum over the reply's tokens under the model's own distribution, end-of-text
     included, and `num_tokens` their number. `faults`: of the candidates that were refused.
+    `scores`: what the ranking found of the reply.
     """
 
     text: str
@@ -61,6 +82,7 @@ class Spoken:
     logprob: float = 0.0
     num_tokens: int = 0
     faults: tuple[str, ...] = ()
+    scores: Scores = field(default_factory=dict)
 
 
 class Voice(Protocol):
@@ -87,7 +109,7 @@ class GuardedVoice:
             return Spoken(str(error), is_fallback=True)
         spoken = _spoken(answer.text, answer.completion, answer.context.start_id)
         faults = [one.scores["fault"] for one in answer.rejected if "fault" in one.scores]
-        return replace(spoken, faults=tuple(map(str, faults)))
+        return replace(spoken, faults=tuple(map(str, faults)), scores=answer.scores)
 
 
 class BareVoice:
@@ -117,28 +139,64 @@ class OpenVoice:
     device: str
     dtype: str
     revision: str
+    reverse_revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenModel:
+    """The engines and the tokenizer of a model, and of a reverse model where there is one."""
+
+    engine: Engine
+    tokenizer: TokenizerThread
+    revision: str
+    reverse: Engine | None = None
+    reverse_revision: str | None = None
 
 
 @asynccontextmanager
 async def open_voice(
-    model: str, revision: str | None, guards: Guards, *, device: str = "auto", dtype: str = "auto"
+    model: str,
+    revision: str | None,
+    guards: Guards,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    ranking: Ranking = MMI,
 ) -> AsyncIterator[OpenVoice]:
     """Open `model` as the setting MODEL would. Raises StartError."""
+    reverse_model = ranking.reverse_model
+    async with open_model(model, revision, reverse_model, device=device, dtype=dtype) as opened:
+        yield OpenVoice(
+            _voice(opened, guards, ranking),
+            device=opened.engine.info.device,
+            dtype=opened.engine.info.dtype,
+            revision=opened.revision,
+            reverse_revision=opened.reverse_revision,
+        )
+
+
+@asynccontextmanager
+async def open_model(
+    model: str, revision: str | None, reverse_model: str | None, *, device: str, dtype: str
+) -> AsyncIterator[OpenModel]:
+    """Open what MODEL and REVERSE_MODEL name, and close it. Raises StartError."""
+    named = Settings(model=model, model_revision=revision, reverse_model=reverse_model)
     folder = resolve_model(model, revision, MODELS_FOLDER)
-    engine = await open_engine(folder, model=model, device=device, dtype=dtype)
-    try:
+    reverse_folder = find_reverse_model(named)
+    async with AsyncExitStack() as stack:
+        engine = await open_engine(folder, model=model, device=device, dtype=dtype)
+        stack.push_async_callback(engine.close)
         tokenizer = await open_tokenizer(folder)
-        try:
-            yield OpenVoice(
-                _voice(engine, tokenizer, guards),
-                device=engine.info.device,
-                dtype=engine.info.dtype,
-                revision=engine.info.revision or weights_hash(folder),
-            )
-        finally:
-            await tokenizer.close()
-    finally:
-        await engine.close()
+        stack.push_async_callback(tokenizer.close)
+        opened = OpenModel(engine, tokenizer, engine.info.revision or weights_hash(folder))
+        if reverse_folder is None or reverse_model is None:
+            yield opened
+            return
+        await check_same_vocabulary(reverse_folder, reverse_model, tokenizer)
+        reverse = await open_engine(reverse_folder, model=reverse_model, device=device, dtype=dtype)
+        stack.push_async_callback(reverse.close)
+        reverse_revision = reverse.info.revision or weights_hash(reverse_folder)
+        yield replace(opened, reverse=reverse, reverse_revision=reverse_revision)
 
 
 def budget_of(window: int, params: SamplingParams) -> ContextBudget:
@@ -176,16 +234,18 @@ def remembered(texts: Sequence[str], scope: Scope = Scope(0)) -> list[Turn]:  # 
     ]
 
 
-def _voice(engine: Engine, tokenizer: TokenizerThread, guards: Guards) -> Voice:
+def _voice(opened: OpenModel, guards: Guards, ranking: Ranking) -> Voice:
     if guards is Guards.OFF:
-        return BareVoice(engine, tokenizer)
+        return BareVoice(opened.engine, opened.tokenizer)
     return GuardedVoice(
         Speaker(
-            engine=engine,
-            tokenizer=tokenizer,
+            engine=opened.engine,
+            tokenizer=opened.tokenizer,
             limits=LIMITS,
             deadline_seconds=_DEADLINE_SECONDS,
             is_blocked=is_blocked,
+            reverse=opened.reverse,
+            weights=WEIGHTS if ranking.rank is Rank.MMI else LIKELIHOOD_ALONE,
         )
     )
 

@@ -5,16 +5,24 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+from bot.dialogue.continuation import Survivors
 from bot.dialogue.prompt import Tokenizer
 from bot.dialogue.turn import Utterance
 from bot.engine.request import (
+    LAST_LAYER,
     Completion,
     EngineInfo,
     EngineLoad,
     FinishReason,
     GenerationRequest,
+    LayerAttention,
+    Passage,
+    PredictedStep,
+    Prediction,
+    PredictionRequest,
+    Prospect,
 )
-from bot.errors import ChatError, WithdrawnError
+from bot.errors import ChatError, InvalidSettingError, WithdrawnError
 from bot.ports import Part, SendError
 from tests.dialogue.byte_tokenizer import ByteTokenizer
 
@@ -39,12 +47,15 @@ class InlineTokenizerThread:
 class ScriptedEngine:
     """Answers with the texts that `script` returns for a request.
 
-    While `gate` is closed every request waits; `asked` holds the requests in order.
+    While `gate` is closed every request waits; `asked` holds the requests in order, `predicted`
+    those to go on with a text: `goes_on_with` is what it goes on with.
     """
 
     def __init__(self, script: Script | None = None, *, window: int = 1024) -> None:
         self.script = script or self._numbered
         self.asked: list[GenerationRequest] = []
+        self.predicted: list[PredictionRequest] = []
+        self.goes_on_with = " and so on"
         self.num_forgotten = 0
         self.gate = asyncio.Event()
         self.gate.set()
@@ -73,10 +84,25 @@ class ScriptedEngine:
             raise WithdrawnError
         return [self._completion(text, request) for text in self.script(request)]
 
+    async def wait_until_predicting(self, times: int) -> None:
+        """Return once `times` texts to go on with have come."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: len(self.predicted) >= times)
+
     async def wait_until_asked(self, times: int) -> None:
         """Return once `times` requests have come."""
         async with self._changed:
             await self._changed.wait_for(lambda: len(self.asked) >= times)
+
+    async def score(self, passages: Sequence[Passage]) -> list[tuple[float, ...]]:
+        return [(-1.0,) * len(passage.ids) for passage in passages]
+
+    async def predict(self, request: PredictionRequest) -> Prediction:
+        self.predicted.append(request)
+        async with self._changed:
+            self._changed.notify_all()
+        await self.gate.wait()
+        return prediction(request, self.goes_on_with)
 
     async def close(self) -> None:
         self.gate.set()
@@ -91,6 +117,32 @@ class ScriptedEngine:
             seed=request.params.seed or 0,
             num_prompt_tokens=len(request.prompt_ids),
         )
+
+
+def prediction(request: PredictionRequest, text: str) -> Prediction:
+    """The beginning of `text`, a byte a token, as if each had been the likelier of two."""
+    added = tuple(text.encode()[: request.length])
+    other = Prospect(ord("x"), 0.25, allowed=True)
+    ids = (*request.text_ids, *added)
+    weights = tuple(
+        tuple(1 / (row + 1) if column <= row else 0.0 for column in range(len(ids)))
+        for row in range(len(ids))
+    )
+    layer = 2 if request.layer == LAST_LAYER else request.layer
+    if layer is not None and layer > 2:
+        raise InvalidSettingError(name="layer", low=1, high=2, value=layer)
+    steps = [
+        PredictedStep(drawn, (drawn, other), Survivors(2, 2, 2))
+        for drawn in (Prospect(token_id, 0.5, allowed=True) for token_id in added)
+    ]
+    return Prediction(
+        ids=ids,
+        num_text_tokens=len(request.text_ids),
+        steps=tuple(steps),
+        ended=False,
+        seed=request.params.seed or 0,
+        attention=None if layer is None else LayerAttention(layer, 2, weights),
+    )
 
 
 class RecordingCourier:

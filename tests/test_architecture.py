@@ -46,7 +46,7 @@ HOMES = {
         *("cogs", "tests"),
     ),
     "simcord": ("bot.playground", "tests"),
-    "pydantic": ("bot.settings", "tests"),
+    "pydantic": ("bot.settings", "bot.setting_mistakes", "tests"),
     "pydantic_settings": ("bot.settings", "tests"),
     "dotenv": ("bot.env_file", "tests"),
 }
@@ -133,6 +133,7 @@ def test_only_the_composition_root_chooses_an_engine_and_a_store() -> None:
     roots = (
         "bot.app",
         "bot.foundation",
+        "bot.reverse_model",
         "bot.__main__",
         "bot.doctor",
         "bot.playground",

@@ -7,7 +7,7 @@ import pytest
 
 from bot.console_answers import _refused
 from bot.dialogue.blocked import is_blocked
-from bot.dialogue.guards import Candidate, Choice, Fault, choose, find_fault
+from bot.dialogue.guards import Fault, find_fault
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.request import Cancellation
 from bot.errors import NoFitReplyError, WrongSettingsError
@@ -49,9 +49,6 @@ def test_a_blocked_word_makes_a_candidate_unfit() -> None:
     assert find_fault("Well, shit.", "hi", [], is_blocked) is Fault.BLOCKED_WORD
     assert find_fault("Well, well.", "hi", [], is_blocked) is None
     assert find_fault("Well, shit.", "hi", []) is None
-    candidates = [Candidate("Well, shit.", (-0.1,)), Candidate("Well, well.", (-2.0,))]
-    chosen = choose(candidates, "hi", [], is_blocked)
-    assert chosen == Choice(1, (Fault.BLOCKED_WORD, None))
 
 
 def speaker(engine: ScriptedEngine) -> Speaker:

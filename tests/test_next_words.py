@@ -40,6 +40,7 @@ def step(*tokens: Likely, left: Survivors = LEFT) -> Step:
 
 CATS = Continuation(
     text="나는 cats 좋아",
+    added=" cats 좋아",
     ids=(1, 2, 3, 4),
     num_text_tokens=2,
     steps=(

@@ -263,3 +263,10 @@ def test_the_embedded_model_may_say_a_name_twice() -> None:
     assert Settings(model=EMBEDDED_MODEL).sampling.no_repeat_ngram_size == 6
     assert Settings(model=EMBEDDED_MODEL, no_repeat_ngram_size=3).sampling.no_repeat_ngram_size == 3
     assert Settings().sampling.no_repeat_ngram_size == 3
+
+
+def test_the_embedded_model_may_say_in_a_later_turn_whom_it_greeted() -> None:
+    assert Settings(model=EMBEDDED_MODEL).sampling.no_repeat_own_ngram_size == 10
+    chosen = Settings(model=EMBEDDED_MODEL, no_repeat_own_ngram_size=5)
+    assert chosen.sampling.no_repeat_own_ngram_size == 5
+    assert Settings().sampling.no_repeat_own_ngram_size == 4

@@ -1,10 +1,14 @@
 """The ladder of tries towards a fit reply; on a real database."""
 
+import json
 import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
 
 import pytest
 
-from bot.engine.request import Completion, GenerationRequest
+from bot.dialogue.sampling import SamplingParams
+from bot.engine.request import Completion, GenerationRequest, Passage
 from bot.errors import EngineMemoryError, NoFitReplyError
 from bot.store.database import Database
 from tests.fakes import ScriptedEngine
@@ -54,8 +58,40 @@ async def test_the_best_of_several_candidates_is_chosen_and_the_rest_kept(
     database: Database,
 ) -> None:
     rooms = Rooms(database)
-    rooms.engine.script = lambda _: ["", "This one is fit.", "So is this one, too."]
-    assert await talk(rooms, said("hello", 1)) == "This one is fit."
+    rooms.engine.script = lambda _: ["", "This one is fit, as is", "the other one."]
+    assert await talk(rooms, said("hello", 1)) == "This one is fit, as is"
+
+
+async def test_the_scores_of_all_candidates_are_stored_with_the_turn(database: Database) -> None:
+    rooms = Rooms(database, params=SamplingParams(num_candidates=4))
+    rooms.engine.script = lambda _: ["I said hello", "This one is fit.", "", "And that one is."]
+    assert await talk(rooms, said("I said hello to you", 1)) == "This one is fit."
+    with closing(sqlite3.connect(str(database.address.path))) as connection:
+        chosen = connection.execute("SELECT role, scores FROM turn ORDER BY id").fetchall()
+        others = connection.execute("SELECT scores FROM candidate ORDER BY rank").fetchall()
+    assert [role for role, _ in chosen] == ["user", "bot"]
+    assert chosen[0][1] is None
+    likelihoods = {"mean_logprob", "mean_logprob_alone", "num_tokens"}
+    names = likelihoods | {"echo", "repetition", "in_reply", "score"}
+    scores = json.loads(chosen[1][1])
+    assert scores.keys() == names
+    assert (scores["mean_logprob"], scores["mean_logprob_alone"], scores["echo"]) == (-1, -1, 0)
+    assert [json.loads(one).get("fault") for (one,) in others] == [None, "echo", "empty"]
+    assert json.loads(others[0][0]).keys() == names
+
+
+async def test_one_candidate_is_remembered_with_its_likelihood_and_costs_no_scoring(
+    database: Database,
+) -> None:
+    class Unasked(ScriptedEngine):
+        async def score(self, passages: Sequence[Passage]) -> list[tuple[float, ...]]:
+            raise AssertionError(passages)
+
+    rooms = Rooms(database, engine=Unasked())
+    await talk(rooms, said("hello", 1))
+    with closing(sqlite3.connect(str(database.address.path))) as connection:
+        [(scores,)] = connection.execute("SELECT scores FROM turn WHERE role = 'bot'").fetchall()
+    assert json.loads(scores) == {"mean_logprob": -1.0}
 
 
 async def test_a_full_device_memory_is_met_with_a_smaller_context_once(database: Database) -> None:

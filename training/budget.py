@@ -4,8 +4,8 @@ import math
 import re
 from dataclasses import dataclass
 
-_BUDGET = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>s|min|h|k|K|M)")
-_SECONDS = {"s": 1, "min": 60, "h": 3600}
+_BUDGET = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>s|min|m|h|k|K|M)")
+_SECONDS = {"s": 1, "min": 60, "m": 60, "h": 3600}
 _TOKENS = {"k": 1_000, "K": 1_000, "M": 1_000_000}
 
 
@@ -29,7 +29,7 @@ class Budget:
 
 
 def parse_budget(text: str) -> Budget:
-    """The budget in `text`: `60s`, `5min`, `2h`, `300k` or `25M` (tokens). Raises ValueError."""
+    """The budget in `text`: `60s`, `5min`, `5m`, `2h`; `300k`, `25M` tokens. Raises ValueError."""
     match = _BUDGET.fullmatch(text)
     number = float(match["number"]) if match else 0.0
     if match is None or number <= 0:

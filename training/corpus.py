@@ -1,30 +1,28 @@
-"""Dialogues as batches of token ids, made on the fly: the same seed, the same batches.
+"""Dialogues as batches of token ids: the same seed, the same batches.
 
-Dialogues of like length share a batch, each in a row of its own, so that none sees another and
-little is padding. Only the bot's turns count in the loss, their end-of-text included.
+Rows of like length share a batch, so that none sees another and little is padding.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from training.smalltalk.grammar import Grammar
-from training.smalltalk.words import Split
-from training.vocabulary import END_ID, WINDOW
+from training.forms import IGNORED, Form, Row, Turn
+from training.smalltalk.grammar import Dialogue
+from training.sources import Source
+from training.vocabulary import END_ID
 
-IGNORED = -100  # what cross_entropy leaves out
-CHUNK_DIALOGUES = 768
 # Every new shape makes torch compile a kernel and keep it: few shapes halve the memory.
 _WIDTH_STEP = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`ids` and `labels`: shape (num_dialogues, num_tokens); labels stand where their ids do."""
+    """`ids` and `labels`: shape (num_rows, num_tokens); labels stand where their ids do."""
 
     ids: Tensor
     labels: Tensor
@@ -43,11 +41,11 @@ class Position:
 class Corpus:
     """All batches of a seed, as far as one likes to read."""
 
-    grammar: Grammar
+    source: Source
     tokenizer: Tokenizer
     seed: str
     batch_tokens: int
-    split: Split = Split.SEEN
+    form: Form
 
     def read(self, position: Position) -> Iterator[tuple[Batch, Position]]:
         """Batches from `position` on, each with the position after it; never ends."""
@@ -62,31 +60,35 @@ class Corpus:
     def chunk(self, number: int) -> list[Batch]:
         """The batches of chunk `number`, in a random order of lengths."""
         rng = random.Random(f"{self.seed} {number}")
-        dialogues = [self.grammar.dialogue(rng, self.split) for _ in range(CHUNK_DIALOGUES)]
-        rows = sorted(self._encode(dialogues), key=lambda row: len(row[0]))
-        batches = [_batch(group) for group in _groups(rows, self.batch_tokens)]
+        dialogues = self.source.draw(rng, self.seed, number)
+        rows = [
+            row
+            for turns in encode_dialogues(dialogues, self.tokenizer)
+            for row in self.form.rows(turns, rng)
+        ]
+        batches = make_batches(rows, self.batch_tokens)
         rng.shuffle(batches)
         return batches
 
-    def _encode(self, dialogues: list[tuple[str, ...]]) -> Iterator[tuple[list[int], list[int]]]:
-        encoded = iter(self.tokenizer.encode_batch([t for turns in dialogues for t in turns]))
-        for turns in dialogues:
-            ids: list[int] = []
-            labels: list[int] = []
-            for i in range(len(turns)):
-                turn: list[int] = [*next(encoded).ids, END_ID]
-                ids += turn
-                labels += turn if i % 2 else [IGNORED] * len(turn)
-            yield ids[:WINDOW], labels[:WINDOW]
+
+def encode_dialogues(dialogues: Sequence[Dialogue], tokenizer: Tokenizer) -> Iterator[list[Turn]]:
+    """The turns of each dialogue as token ids, with their end-of-text."""
+    encoded = iter(tokenizer.encode_batch([turn for turns in dialogues for turn in turns]))
+    for turns in dialogues:
+        yield [[*next(encoded).ids, END_ID] for _ in turns]
 
 
-def _groups(
-    rows: list[tuple[list[int], list[int]]], batch_tokens: int
-) -> Iterator[list[tuple[list[int], list[int]]]]:
+def make_batches(rows: Sequence[Row], batch_tokens: int) -> list[Batch]:
+    """`rows` by their length, padded at most `batch_tokens` together; stable."""
+    by_length = sorted(rows, key=lambda row: len(row.ids))
+    return [_batch(group) for group in _groups(by_length, batch_tokens)]
+
+
+def _groups(rows: list[Row], batch_tokens: int) -> Iterator[list[Row]]:
     """Neighbours of `rows` (by length, shortest first), padded at most `batch_tokens` together."""
-    group: list[tuple[list[int], list[int]]] = []
+    group: list[Row] = []
     for row in rows:
-        if group and (len(group) + 1) * _padded(len(row[0])) > batch_tokens:
+        if group and (len(group) + 1) * _padded(len(row.ids)) > batch_tokens:
             yield group
             group = []
         group.append(row)
@@ -98,10 +100,10 @@ def _padded(num_tokens: int) -> int:
     return -(-num_tokens // _WIDTH_STEP) * _WIDTH_STEP
 
 
-def _batch(rows: list[tuple[list[int], list[int]]]) -> Batch:
-    width = _padded(max(len(ids) for ids, _ in rows))
-    padded_ids = [ids + [END_ID] * (width - len(ids)) for ids, _ in rows]
-    padded_labels = [labels + [IGNORED] * (width - len(labels)) for _, labels in rows]
+def _batch(rows: list[Row]) -> Batch:
+    width = _padded(max(len(row.ids) for row in rows))
+    padded_ids = [row.ids + [END_ID] * (width - len(row.ids)) for row in rows]
+    padded_labels = [row.labels + [IGNORED] * (width - len(row.labels)) for row in rows]
     return Batch(
-        torch.tensor(padded_ids), torch.tensor(padded_labels), sum(len(ids) for ids, _ in rows)
+        torch.tensor(padded_ids), torch.tensor(padded_labels), sum(len(row.ids) for row in rows)
     )

@@ -1,4 +1,4 @@
-"""The embedded model's network, its loss, and its folder in the form that the bot loads."""
+"""The network, its loss, and its folder in the form that the bot loads."""
 
 from pathlib import Path
 from typing import Any
@@ -10,23 +10,42 @@ from torch.nn import functional
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 from transformers.utils import logging as transformers_logging
 
-from training.corpus import IGNORED, Batch
-from training.vocabulary import END_ID, VOCABULARY_SIZE, WINDOW, wrap
+from bot.engine.loader import load_model
+from evaluation.errors import InputError
+from training.corpus import Batch
+from training.forms import IGNORED
+from training.vocabulary import (
+    END_ID,
+    END_OF_TEXT,
+    VOCABULARY_SIZE,
+    WINDOW,
+    as_text_only,
+    wrap,
+)
 
 # transformers' own annotations contradict what its classes return and accept
 Network = Any
+DIRECTION = "banter_direction"  # in config.json
+FORWARD, REVERSE = "forward", "reverse"  # REVERSE: its rows are newest turn first
 _TARGET_STEP = 256  # few shapes: see training.corpus
 
 
-def new_network(seed: int, *, layers: int = 4, heads: int = 6, width: int = 192) -> Network:
+def new_network(
+    seed: int,
+    *,
+    layers: int = 4,
+    heads: int = 6,
+    width: int = 192,
+    num_ids: int = VOCABULARY_SIZE,
+) -> Network:
     """A GPT-2 with random weights that depend on `seed` alone."""
     config = GPT2Config(
-        vocab_size=VOCABULARY_SIZE,
+        vocab_size=num_ids,
         n_positions=WINDOW,
         n_layer=layers,
         n_head=heads,
         n_embd=width,
-        resid_pdrop=0.0,  # every dialogue is new: nothing is learned by heart
+        resid_pdrop=0.0,  # dialogues are new, or read a few times: little is learned by heart
         embd_pdrop=0.0,
         attn_pdrop=0.0,
         bos_token_id=END_ID,
@@ -55,14 +74,59 @@ def loss_of(network: Network, batch: Batch) -> tuple[Tensor, int]:
     return loss, num_targets
 
 
-def save(network: Network, tokenizer: Tokenizer, folder: Path) -> None:
-    """Write `network` in half precision, with its tokenizer and configs."""
+def load_network(folder: Path) -> Network:
+    """The weights in `folder`, to be trained on. Raises ModelError, InputError."""
+    loaded = load_model(folder, "cpu", "float32").network
+    config = loaded.config
+    fits = config.model_type == "gpt2" and config.eos_token_id == END_ID
+    if not fits or config.n_positions != WINDOW:
+        raise InputError(
+            f"{folder} is no model that this program made: name the folder `model` of one of its "
+            "trainings."
+        )
+    network = new_network(0, **shape_of(loaded))
+    network.load_state_dict(loaded.state_dict())
+    return network
+
+
+def shape_of(network: Network) -> dict[str, int]:
+    """What `new_network` needs to make another of the same shape."""
+    config = network.config
+    return {
+        "layers": config.n_layer,
+        "heads": config.n_head,
+        "width": config.n_embd,
+        "num_ids": config.vocab_size,
+    }
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a model folder. Raises InputError."""
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise InputError(f"{folder} has no tokenizer.json: name a model's folder.")
+    tokenizer = as_text_only(Tokenizer.from_file(str(path)))
+    if tokenizer.token_to_id(END_OF_TEXT) != END_ID:
+        raise InputError(
+            f"{path} was not made by this program, its {END_OF_TEXT} is not token {END_ID}: name "
+            "the folder `model` of one of its trainings."
+        )
+    return tokenizer
+
+
+def save(network: Network, tokenizer: Tokenizer, folder: Path, *, direction: str = FORWARD) -> None:
+    """Write `network` in half precision, with its tokenizer and configs.
+
+    A direction other than FORWARD stands in its config.json, as DIRECTION.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # as below
     half = GPT2LMHeadModel(network.config)
     half.load_state_dict(network.state_dict())
     half = half.half()  # type: ignore[no-untyped-call]  # transformers has no types here
     half.config.pad_token_id = END_ID
+    if direction != FORWARD:
+        setattr(half.config, DIRECTION, direction)
     half.generation_config = GenerationConfig(
         bos_token_id=END_ID, eos_token_id=END_ID, pad_token_id=END_ID
     )  # type: ignore[no-untyped-call]  # transformers has no types here

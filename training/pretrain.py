@@ -1,4 +1,13 @@
-"""Makes the embedded model: `python -m training.pretrain --budget 25M --out FOLDER`.
+"""Trains a small model from nothing: `python -m training.pretrain --budget 25M --out FOLDER`.
+
+It learns from the dialogues of a grammar (this makes the embedded model), or with `--dialogues`
+from files of `{"turns": ["…", …]}`, one dialogue a line, with a tokenizer made from them. People
+speak on both sides there: whoever answers is learned as the bot, so every turn but the first one
+counts in the loss; of the grammar's dialogues only the bot's own turns.
+
+`--reverse` makes a model that reads newest turn first and says how likely what was said is, given
+a reply: the bot ranks candidates by it. It needs the vocabulary of the model that it ranks for:
+`--tokenizer-of FOLDER`, or `--from FOLDER`, which starts from the weights there, too.
 
 In the output folder: `model/` (what the bot loads), `checkpoint.pt` (to go on with `--resume`),
 `loss.png`. With `--resume` and a smaller budget than the last one, training comes to its end at
@@ -9,146 +18,177 @@ import argparse
 import hashlib
 import json
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 
 import torch
-from tqdm import tqdm
 
-from training.budget import Budget, parse_budget
+from bot.errors import EXIT_WRONG_SETTINGS, StartError
+from evaluation.errors import EXIT_WRONG_INPUT, InputError
+from training.budget import parse_budget
 from training.curve import draw_curve
-from training.smalltalk.grammar import load_grammar
+from training.loop import CHECKPOINT, train
+from training.network import load_network, load_tokenizer, shape_of
+from training.smalltalk.grammar import Grammar, load_grammar
 from training.smalltalk.words import Split
-from training.trainer import Plan, Trainer, load_checkpoint, save_checkpoint
+from training.sources import Collected, Invented, Source, read_collected
+from training.trainer import Plan, Trainer, read_checkpoint, read_plan
+from training.vocabulary import FILES_VOCABULARY_SIZE, VOCABULARY_SIZE
 
-CHECKPOINT = "checkpoint.pt"
 MODEL = "model"
 RECORD = "training.json"
 CURVE = "loss.png"
-_POINT_STEPS = 10  # between two points of the loss curve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
     options = _parse(arguments)
     torch.set_num_threads(options.threads)
-    checkpoint = options.out / CHECKPOINT
-    if (options.resume or options.export) and not checkpoint.is_file():
+    if (options.resume or options.export) and not (options.out / CHECKPOINT).is_file():
         _say(f"There is no checkpoint in {options.out}: start without --resume.")
-        return 78
+        return EXIT_WRONG_SETTINGS
+    try:
+        return _run(options)
+    except InputError as error:
+        _say(str(error))
+        return EXIT_WRONG_INPUT
+    except StartError as error:
+        _say(str(error))
+        return error.exit_code
+
+
+def _run(options: argparse.Namespace) -> int:
     grammar = load_grammar()
+    validation = read_collected(options.validation) if options.validation else None
     if options.resume or options.export:
-        trainer = load_checkpoint(checkpoint, grammar)
+        state = read_checkpoint(options.out / CHECKPOINT)
+        files = options.dialogues or [Path(name) for name in read_plan(state).files]
+        trainer = Trainer.restore(state, _open_source(files, grammar))
+        if options.reverse and not trainer.plan.is_reverse:
+            raise InputError(f"{options.out} holds no reverse training: choose another --out.")
     else:
-        trainer = Trainer(Plan(seed=options.seed), grammar)
+        trainer = _new_trainer(options, _open_source(options.dialogues, grammar))
     if options.export:
-        return _export(trainer, options.export)
-    interrupted = train(trainer, options.budget, options.out, options.checkpoint_seconds)
-    if not draw_curve(trainer.progress.curve, options.out / CURVE):
+        _export(trainer, options.export, grammar, validation)
+        return 0
+    interrupted = train(
+        trainer, options.budget, options.out, options.checkpoint_seconds, validation
+    )
+    progress = trainer.progress
+    if not draw_curve(progress.curve, options.out / CURVE, progress.validation):
         _say("No loss curve: matplotlib is not installed (pip install -e '.[train]').")
-    _export(trainer, options.out / MODEL)
+    _export(trainer, options.out / MODEL, grammar, validation)
     return 130 if interrupted else 0
 
 
-def train(trainer: Trainer, budget: Budget, folder: Path, checkpoint_seconds: float) -> bool:
-    """Train to the end of `budget`, saving checkpoints; True where Ctrl-C ended it before."""
-    saved_at, losses, interrupted = time.monotonic(), _Losses(trainer), False
-    with _bar(trainer, budget) as bar:
-        try:
-            for step in trainer.steps(budget):
-                losses.add(step.loss)
-                _advance(bar, trainer, budget, step.num_tokens)
-                bar.set_postfix_str(losses.shown(), refresh=False)
-                if time.monotonic() - saved_at > checkpoint_seconds:
-                    save_checkpoint(trainer, folder / CHECKPOINT)
-                    saved_at = time.monotonic()
-        except KeyboardInterrupt:
-            interrupted = True
-    save_checkpoint(trainer, folder / CHECKPOINT)
-    return interrupted
+def _open_source(files: Sequence[Path], grammar: Grammar) -> Source:
+    if not files:
+        return Invented(grammar)
+    source = read_collected(files)
+    num_turns = sum(len(turns) for turns in source.dialogues)
+    left_out = f", {source.num_left_out:,} of a single turn left out" * bool(source.num_left_out)
+    _say(f"dialogues  {len(source.dialogues):,} of {num_turns:,} turns{left_out}")
+    return source
 
 
-class _Losses:
-    """The mean loss since the last point of the curve, and for the bar a running mean."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self._trainer = trainer
-        self._started_at = time.monotonic()
-        self._started_tokens = trainer.progress.num_tokens
-        self._running = 0.0
-        self._since: list[float] = []
-
-    def add(self, loss: float) -> None:
-        self._since.append(loss)
-        self._running = 0.98 * self._running + 0.02 * loss if self._running else loss
-        if len(self._since) == _POINT_STEPS:
-            mean = sum(self._since) / len(self._since)
-            self._trainer.progress.curve.append((self._trainer.progress.num_tokens, mean))
-            self._since = []
-
-    def shown(self) -> str:
-        num_tokens = self._trainer.progress.num_tokens - self._started_tokens
-        speed = num_tokens / max(1e-9, time.monotonic() - self._started_at)
-        return f"loss {self._running:.3f}, {speed:.0f} tokens/s"
-
-
-def _bar(trainer: Trainer, budget: Budget) -> "tqdm[NoReturn]":
-    """A bar in tokens or seconds, as the budget is: its time left is right for both."""
-    progress = trainer.progress
-    in_tokens = budget.num_tokens is not None
-    return tqdm(
-        total=budget.num_tokens or round(budget.num_seconds or 0),
-        initial=progress.num_tokens if in_tokens else round(progress.num_seconds),
-        unit="token" if in_tokens else "s",
-        unit_scale=in_tokens,
-        mininterval=1.0 if sys.stderr.isatty() else 30.0,
-        bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
+def _new_trainer(options: argparse.Namespace, source: Source) -> Trainer:
+    """A trainer of a new network, or of one with the weights or the tokenizer of another."""
+    network = load_network(options.origin) if options.origin else None
+    shape = {name: getattr(options, name) for name in ("layers", "heads", "width", "num_ids")}
+    plan = Plan(
+        seed=options.seed,
+        peak_rate=options.rate,
+        files=tuple(map(str, options.dialogues)),
+        is_reverse=options.reverse,
+        origin=options.origin.name if options.origin else "",
+        **(shape_of(network) if network else shape),
     )
+    lender = options.origin or options.tokenizer_of
+    return Trainer(plan, source, load_tokenizer(lender) if lender else None, network)
 
 
-def _advance(bar: "tqdm[NoReturn]", trainer: Trainer, budget: Budget, num_tokens: int) -> None:
-    if budget.num_tokens is not None:
-        bar.update(num_tokens)
-        return
-    seconds = min(trainer.progress.num_seconds, budget.num_seconds or 0.0)
-    bar.update(round(seconds) - int(bar.n))
-
-
-def _export(trainer: Trainer, folder: Path) -> int:
+def _export(trainer: Trainer, folder: Path, grammar: Grammar, validation: Collected | None) -> None:
     """Write the model folder and say what it is; the record beside it goes into its card."""
     trainer.export(folder)
     progress = trainer.progress
-    record = {
-        "parameters": f"{sum(weight.numel() for weight in trainer.network.parameters()):,}",
-        "tokens of training": f"{progress.num_tokens:,}",
-        "seconds of training": f"{progress.num_seconds:,.0f}",
-        "seed": str(trainer.plan.seed),
-        "grammar": trainer.grammar_print,
-        "torch": torch.__version__,
-    }
-    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     _say(f"model      {folder}")
     _say(f"sha256     {digest}")
     _say(f"tokens     {progress.num_tokens:,} in {progress.num_seconds:,.0f} s of training")
-    for split in Split:
-        _say(f"loss       {trainer.evaluate(split):.4f} ({split.value} words, new dialogues)")
-    return 0
+    record = _record(trainer)
+    if not trainer.plan.files:
+        for split in Split:
+            loss = trainer.evaluate(grammar, split)
+            _say(f"loss       {loss:.4f} ({split.value} words, new dialogues)")
+    if validation is not None:
+        measured = trainer.validate(validation)
+        found = (
+            f"{measured.mean:.4f}, perplexity {measured.per_token:.2f} a token, "
+            f"{measured.per_word:.1f} a word ({measured.num_tokens:,} tokens)"
+        )
+        _say(f"validation {found}")
+        record["loss on the validation files"] = found
+    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _record(trainer: Trainer) -> dict[str, str]:
+    plan, progress = trainer.plan, trainer.progress
+    learned_from = {"grammar": trainer.fingerprint}
+    if plan.files:
+        names = ", ".join(Path(name).name for name in plan.files)
+        learned_from = {"dialogues": f"{names} ({trainer.fingerprint})"}
+    return {
+        "parameters": f"{sum(weight.numel() for weight in trainer.network.parameters()):,}",
+        "tokens of training": f"{progress.num_tokens:,}",
+        "seconds of training": f"{progress.num_seconds:,.0f}",
+        "seed": str(plan.seed),
+        **learned_from,
+        **({"direction": "reverse: newest turn first"} if plan.is_reverse else {}),
+        **({"started from": plan.origin} if plan.origin else {}),
+        "torch": torch.__version__,
+    }
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m training.pretrain", description=__doc__)
-    parser.add_argument("--budget", type=parse_budget, default=parse_budget("25M"))
-    parser.add_argument("--out", type=Path, default=Path("data/smalltalk"))
-    parser.add_argument("--seed", type=int, default=0)
+    parser = argparse.ArgumentParser(
+        prog="python -m training.pretrain",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    usual = Plan()
+    add = parser.add_argument
+    folder: dict[str, Any] = {"type": Path, "metavar": "FOLDER"}
+    files: dict[str, Any] = {"type": Path, "metavar": "FILE", "action": "append", "default": []}
+    add("--budget", type=parse_budget, default=parse_budget("25M"), help="5m, 2h; 300k, 25M tokens")
+    add("--out", type=Path, default=Path("data/smalltalk"))
+    add("--dialogues", help="learn from a file of dialogues; may be given again", **files)
+    add("--validation", help="measure the loss on this file at the end", **files)
+    add("--reverse", action="store_true", help="what was said, given the reply")
+    known = parser.add_mutually_exclusive_group().add_argument
+    known("--tokenizer-of", help="take the tokenizer of this model", **folder)
+    known("--from", dest="origin", help="start from this model's weights and tokenizer", **folder)
+    known("--vocabulary", dest="num_ids", type=int, help="size of a new tokenizer: 2048 or 4096")
+    add("--layers", type=int, default=usual.layers)
+    add("--heads", type=int, default=usual.heads)
+    add("--width", type=int, default=usual.width)
+    add("--rate", type=float, default=usual.peak_rate, help="the learning rate at its highest")
+    add("--seed", type=int, default=0)
     # A thread that has to wait for a busy core holds up all others: leave one core free.
-    parser.add_argument("--threads", type=int, default=max(1, torch.get_num_threads() - 1))
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
-    parser.add_argument("--export", type=Path, metavar="FOLDER", help="write the checkpoint only")
-    parser.add_argument("--checkpoint-seconds", type=float, default=60.0)
-    return parser.parse_args(arguments)
+    add("--threads", type=int, default=max(1, torch.get_num_threads() - 1))
+    add("--resume", action="store_true", help="go on from the checkpoint")
+    add("--export", help="write the checkpoint only", **folder)
+    add("--checkpoint-seconds", type=float, default=60.0)
+    return _checked(parser, parser.parse_args(arguments))
+
+
+def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> argparse.Namespace:
+    """`options`; ends the program with a sentence for numbers that make no network."""
+    if min(options.heads, options.layers) < 1 or options.width % options.heads:
+        parser.error(f"--width {options.width} has to be a multiple of --heads {options.heads}")
+    if options.num_ids is None:
+        options.num_ids = FILES_VOCABULARY_SIZE if options.dialogues else VOCABULARY_SIZE
+    return options
 
 
 def _say(line: str) -> None:

@@ -14,7 +14,13 @@ from bot.engine.opening import open_engine, open_tokenizer
 from bot.engine.request import Engine, FinishReason, GenerationRequest
 from bot.ports import TokenizerThread
 
-GREEDY = SamplingParams(temperature=0.1, top_k=1, repetition_penalty=1.0, no_repeat_ngram_size=0)
+GREEDY = SamplingParams(
+    temperature=0.1,
+    top_k=1,
+    repetition_penalty=1.0,
+    no_repeat_ngram_size=0,
+    no_repeat_own_ngram_size=0,
+)
 CONTEXT_TOKENS, CONTEXT_TURNS = 256, 8  # the bot's defaults
 _PLACE = Scope(channel_id=0)
 

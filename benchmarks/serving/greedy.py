@@ -41,11 +41,16 @@ class _Reply:
     completions: list[Completion]
 
 
-async def count_equal(folder: Path, oracle: Any, num_requests: int, num_threads: int) -> Greedy:
-    """Ask for replies at random moments, two after another in a conversation, and compare."""
+async def count_equal(
+    folder: Path, oracle: Any, num_requests: int, num_threads: int, device: str = "cpu"
+) -> Greedy:
+    """Ask for replies at random moments, two after another in a conversation, and compare.
+
+    The engine is on `device`, the oracle on the processor.
+    """
     shape = shape_of(folder)
     engine = await open_engine(
-        folder, model="", device="cpu", dtype="float32", num_threads=num_threads
+        folder, model="", device=device, dtype="float32", num_threads=num_threads
     )
     num_talks = -(-num_requests // 2)
     try:

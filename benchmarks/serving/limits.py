@@ -18,11 +18,14 @@ from torch.nn import functional
 
 from benchmarks.serving.shapes import ModelShape
 from benchmarks.serving.workload import Ask
+from bot.engine.device import available_bytes
 from bot.engine.linear import make_linear
 
 MAX_READ_BYTES = 2**29  # beyond every cache
+GPU_READ_BYTES = 2**32  # beside which the launch of a kernel is nothing
 SECONDS = 1.0  # of each measurement
 ROWS, WIDTH, INNER = 512, 1024, 4096  # a prompt in DialoGPT-medium's largest matrix
+GPU_ROWS, GPU_WIDTH, GPU_INNER = 8192, 4096, 8192  # a prompt alone would not fill a GPU
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
@@ -40,15 +43,21 @@ class Machine:
 
 
 def examine_machine(device: torch.device, dtypes: Sequence[str], num_bytes: int) -> Machine:
-    """Measure `device`; like `num_bytes` of weights, so much is read again and again."""
+    """Measure `device`; like `num_bytes` of weights, so much is read again and again.
+
+    On a GPU more is read: a small model would stay in its cache, and the bound would not be one.
+    """
     on_gpu = device.type == "cuda"
+    num_read = min(num_bytes, MAX_READ_BYTES)
+    if on_gpu:
+        num_read = min(GPU_READ_BYTES, (available_bytes(device) or GPU_READ_BYTES) // 4)
     return Machine(
         processor=torch.cuda.get_device_name(device) if on_gpu else _processor(),
         device=str(device),
         num_threads=torch.get_num_threads(),
         torch=torch.__version__,
         transformers=transformers.__version__,
-        read_bytes_per_second=_read_rate(device, min(num_bytes, MAX_READ_BYTES)),
+        read_bytes_per_second=_read_rate(device, num_read),
         operations_per_second={name: _operation_rate(device, name) for name in dtypes},
     )
 
@@ -91,11 +100,13 @@ def _read_rate(device: torch.device, num_bytes: int) -> float:
 
 def _operation_rate(device: torch.device, dtype: str) -> float:
     """Multiplications and additions in a second, of the better of two layouts."""
-    x = torch.ones(ROWS, WIDTH, dtype=_dtype(dtype), device=device)
-    weight = torch.ones(INNER, WIDTH, dtype=_dtype(dtype), device=device)
+    on_gpu = device.type == "cuda"
+    rows, width, inner = (GPU_ROWS, GPU_WIDTH, GPU_INNER) if on_gpu else (ROWS, WIDTH, INNER)
+    x = torch.ones(rows, width, dtype=_dtype(dtype), device=device)
+    weight = torch.ones(inner, width, dtype=_dtype(dtype), device=device)
     ways = (partial(functional.linear, weight=weight), make_linear(weight))
     seconds = min(_fastest(partial(way, x), device) for way in ways)
-    return 2 * ROWS * WIDTH * INNER / seconds
+    return 2 * rows * width * inner / seconds
 
 
 def _fastest(work: Callable[[], object], device: torch.device) -> float:

@@ -15,6 +15,7 @@ from benchmarks.serving.report import BASELINE
 from benchmarks.serving.shapes import ModelShape
 from benchmarks.serving.systems import BANTER, System, open_banter, open_reference
 from benchmarks.serving.workload import Range, Sizes, draw_asks
+from bot.engine.limits import EngineLimits
 from bot.errors import ChatError
 
 SYSTEMS = (BASELINE, batching.NAME, BANTER, ctranslate.NAME)
@@ -38,6 +39,7 @@ class Plan:
     users: tuple[int, ...]
     num_repetitions: int
     sizes: Sizes
+    limits: EngineLimits
     are_apart: bool = True
 
 
@@ -65,7 +67,10 @@ def _openers(plan: Plan) -> list[tuple[str, Opener]]:
         BASELINE: [(BASELINE, reference)],
         ctranslate.NAME: [(ctranslate.NAME, ctranslate2)],
         BANTER: [
-            (f"{BANTER} {dtype}", partial(open_banter, folder, device, dtype, num_threads))
+            (
+                f"{BANTER} {dtype}",
+                partial(open_banter, folder, device, dtype, num_threads, plan.limits),
+            )
             for dtype in plan.dtypes
         ],
         batching.NAME: [
@@ -78,4 +83,6 @@ def _openers(plan: Plan) -> list[tuple[str, Opener]]:
             for dtype in plan.dtypes
         ],
     }
-    return [opener for name in plan.systems for opener in openers[name]]
+    # CTranslate2 is measured on a processor only: beside a GPU it would say nothing
+    measured = [name for name in plan.systems if name != ctranslate.NAME or device == "cpu"]
+    return [opener for name in measured for opener in openers[name]]

@@ -14,6 +14,7 @@ import torch
 
 from benchmarks.serving.report import BASELINE
 from benchmarks.serving.workload import Ask, Served
+from bot.engine.limits import EngineLimits
 from bot.engine.loader import load_model
 from bot.engine.opening import open_engine
 from bot.engine.reference import ReferenceEngine
@@ -89,9 +90,16 @@ async def open_reference(folder: Path, device: str, num_threads: int) -> System:
     return EngineSystem(BASELINE, await asyncio.get_running_loop().run_in_executor(thread, load))
 
 
-async def open_banter(folder: Path, device: str, dtype: str, num_threads: int) -> System:
+async def open_banter(
+    folder: Path, device: str, dtype: str, num_threads: int, limits: EngineLimits
+) -> System:
     """The engine that the bot would open."""
     engine = await open_engine(
-        folder, model=folder.name, device=device, dtype=dtype, num_threads=num_threads
+        folder,
+        model=folder.name,
+        device=device,
+        dtype=dtype,
+        num_threads=num_threads,
+        limits=limits,
     )
     return EngineSystem(BANTER, engine)

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +17,16 @@ from typing import Any
 
 from bot.__main__ import main as run_bot
 from bot.engine.opening import open_engine
-from bot.engine.request import Completion, Engine, EngineInfo, EngineLoad, GenerationRequest
+from bot.engine.request import (
+    Completion,
+    Engine,
+    EngineInfo,
+    EngineLoad,
+    GenerationRequest,
+    Passage,
+    Prediction,
+    PredictionRequest,
+)
 
 NOTES = "BENCHMARK_NOTES"
 PERIOD_SECONDS = 0.005
@@ -55,6 +65,14 @@ class WatchedEngine:
         channel_id = int(request.sequence_key.partition("/")[0])
         self._notes.calls.append((channel_id, begun, completions[0].total_seconds))
         return completions
+
+    async def score(self, passages: Sequence[Passage]) -> list[tuple[float, ...]]:
+        """How likely the passages are."""
+        return await self._engine.score(passages)
+
+    async def predict(self, request: PredictionRequest) -> Prediction:
+        """Go on with a text."""
+        return await self._engine.predict(request)
 
     def forget(self) -> None:
         """Keep nothing of what was said."""

@@ -40,11 +40,13 @@ class Step:
 class Continuation:
     """A text and what the model added to it.
 
-    `text` and `ids` hold both, without the token that ended it; `steps` are the new tokens, that
-    one included. `seed` draws the same again on the same device and dtype.
+    `text` and `ids` hold both, without the token that ended it; `added` is the end of `text` that
+    is the model's. `steps` are the new tokens, the ending one included. `seed` draws the same
+    again on the same device and dtype.
     """
 
     text: str
+    added: str
     ids: tuple[int, ...]
     num_text_tokens: int
     steps: tuple[Step, ...]

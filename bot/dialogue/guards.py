@@ -1,13 +1,11 @@
-"""What makes a candidate unfit as a reply, and which of the fit ones is the best.
+"""What makes a candidate unfit as a reply; bot.dialogue.ranking orders those that are fit.
 
 The faults are those that DialoGPT is known for. The thresholds were held against what people
 write: of 65,000 sentences 1 in 10,000 counts as a loop, of 35,000 replies 1 in 400 as a copy.
 """
 
-import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.dialogue.likeness import rouge_l, words
@@ -45,51 +43,6 @@ class Fault(StrEnum):
     ECHO = "echo"
     SELF_COPY = "self_copy"
     BLOCKED_WORD = "blocked_word"
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A completion considered as a reply: its tidied text, and what the model thought of it.
-
-    `logprobs`: shape (num_new_tokens,), natural logarithms.
-    """
-
-    text: str
-    logprobs: tuple[float, ...]
-
-    @property
-    def mean_logprob(self) -> float:
-        """Mean log-probability of a token; minus infinity where it is unknown or not a number."""
-        if not self.logprobs:
-            return -math.inf
-        mean = sum(self.logprobs) / len(self.logprobs)
-        return -math.inf if math.isnan(mean) else mean
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The place of the best fit candidate (None: none is fit), and every candidate's fault."""
-
-    index: int | None
-    faults: tuple[Fault | None, ...]
-
-
-def choose(
-    candidates: Sequence[Candidate],
-    said: str,
-    own_turns: Sequence[str],
-    is_blocked: Callable[[str], bool] | None = None,
-) -> Choice:
-    """The fit candidate that the model finds likeliest; the first one among equals.
-
-    `said` is what the member said, `own_turns` what the bot said before, oldest first.
-    `is_blocked` finds blocked words; None: none are blocked.
-    """
-    faults = tuple(
-        find_fault(candidate.text, said, own_turns, is_blocked) for candidate in candidates
-    )
-    fit = [i for i, fault in enumerate(faults) if fault is None]
-    return Choice(max(fit, key=lambda i: candidates[i].mean_logprob, default=None), faults)
 
 
 def find_fault(

@@ -40,6 +40,13 @@ class Tokenizer(Protocol):
         """The text of `ids`, special tokens left out."""
         ...
 
+    def token_text(self, token_id: int) -> str:
+        """The text of one token; a byte that is no letter by itself as a surrogate.
+
+        As `surrogateescape` makes it. A special token by its name, an unknown id as its number.
+        """
+        ...
+
     def apply_chat_template(self, lines: Sequence[Line]) -> list[int]:
         """Token ids of a dialogue in the model's own format, ready for the bot's reply."""
         ...

@@ -26,6 +26,8 @@ BOUNDS: Mapping[str, Bound] = {
     "min_p": Bound(float, 0.0, 0.5),
     "repetition_penalty": Bound(float, 1.0, 2.0),
     "no_repeat_ngram_size": Bound(int, 0, 10),
+    "no_repeat_own_ngram_size": Bound(int, 0, 10),
+    "dry_multiplier": Bound(float, 0.0, 5.0),
     "min_new_tokens": Bound(int, 1, 16),
     "max_new_tokens": Bound(int, 8, 256),
     "num_candidates": Bound(int, 1, 16),
@@ -40,8 +42,14 @@ MIN_WARM_TOP_K = 20  # with one word to choose from, warmth would change nothing
 class SamplingParams:
     """How the words of one reply are drawn.
 
-    `top_k` 0, `top_p` 1, `min_p` 0, `repetition_penalty` 1 and `no_repeat_ngram_size` 0 switch
-    the respective step off. `seed` None draws a new seed for every reply.
+    `top_k` 0, `top_p` 1, `min_p` 0, `repetition_penalty` 1, `no_repeat_ngram_size` 0,
+    `no_repeat_own_ngram_size` 0 and `dry_multiplier` 0 switch the respective step off.
+    `repetition_penalty` and `no_repeat_ngram_size` look at the reply in progress only,
+    `no_repeat_own_ngram_size` at the bot's own earlier turns of the context, `dry_multiplier` at
+    both; none of them looks at the member's words. An own size of 1 or 2 forbids words and pairs
+    that every reply needs ("I", "you are"), and where a vocabulary cuts names or Korean letters
+    into several tokens even 4 spoils them: see EMBEDDED_SAMPLING in bot.settings.
+    `seed` None draws a new seed for every reply.
     Raises InvalidSettingError for a value outside BOUNDS: Discord's clients check typed
     ranges, a forged interaction does not.
     """
@@ -52,6 +60,8 @@ class SamplingParams:
     min_p: float = 0.0
     repetition_penalty: float = 1.1
     no_repeat_ngram_size: int = 3
+    no_repeat_own_ngram_size: int = 4
+    dry_multiplier: float = 0.0
     min_new_tokens: int = 2
     max_new_tokens: int = 64
     num_candidates: int = 1

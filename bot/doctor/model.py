@@ -13,6 +13,7 @@ from bot.engine.safetensors_header import read_header
 from bot.errors import ModelError, StartError
 from bot.foundation import must_be_fetched
 from bot.paths import may_write, nearest_folder
+from bot.reverse_model import find_reverse_model
 from bot.settings import EMBEDDED_MODEL, MODELS_FOLDER, Settings
 from bot.texts import mark
 
@@ -40,9 +41,23 @@ def _examine(settings: Settings, unsure: frozenset[str]) -> list[Finding]:
             findings.append(fault(error))
         except OSError as error:
             findings.append(fault(_unreadable(error, settings)))
+    if not unsure & {"MODEL", "MODEL_REVISION", "REVERSE_MODEL"}:
+        findings += _examine_reverse(settings)
     if not unsure & {"DEVICE", "DTYPE"}:
         findings += examine_device(checkpoint, settings)
     return findings
+
+
+def _examine_reverse(settings: Settings) -> list[Finding]:
+    """REVERSE_MODEL's files; its vocabulary is compared when the bot starts."""
+    try:
+        folder = find_reverse_model(settings)
+        if folder is None or settings.reverse_model is None:
+            return []
+        inspect_checkpoint(folder)
+    except StartError as error:
+        return [fault(error)]
+    return [ok(mark("The reverse model {model} is here."), model=settings.reverse_model)]
 
 
 def _unreadable(error: OSError, settings: Settings) -> ModelError:

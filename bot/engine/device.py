@@ -3,16 +3,20 @@
 Importing this module imports torch (1.3 s): `bot.engine.opening` does it in a thread.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from bot.engine.linear import can_quantise
 from bot.errors import ModelError, WrongSettingsError
 
-AUTO = "auto"
+AUTO, INT8 = "auto", "int8"
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
+# Less is read for a word in the time that everything else takes: nothing is gained there.
+LARGE_BYTES = 64 * 2**20
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -22,19 +26,31 @@ class Placement:
 
     device: torch.device
     dtype: torch.dtype
+    is_int8: bool = False  # the matrices are kept in 8 bits; `dtype` is what is computed with
+
+    @property
+    def format_name(self) -> str:
+        """The number format as a person sets it: `float32`, `bfloat16` or `int8`."""
+        return INT8 if self.is_int8 else str(self.dtype).removeprefix("torch.")
 
 
-def choose_placement(device: str, dtype: str) -> Placement:
+def choose_placement(device: str, dtype: str, *, own_bytes: int = 0) -> Placement:
     """Settle DEVICE and DTYPE; `auto` takes the first of cuda, mps, cpu.
+
+    `own_bytes`: the size of the weights that our own network for GPT-2s is to run.
 
     Raises ModelError where the device asked for is not there, WrongSettingsError for a dtype
     that this engine does not have.
     """
     chosen = _choose_device(device)
     if dtype == AUTO:
-        return Placement(chosen, _default_dtype(chosen))
+        return Placement(chosen, _default_dtype(chosen, own_bytes))
+    if dtype == INT8:
+        return _int8(chosen, own_bytes)
     if dtype not in _DTYPES:
-        raise WrongSettingsError("DTYPE is {value}: use auto, float32 or bfloat16.", value=dtype)
+        raise WrongSettingsError(
+            "DTYPE is {value}: use auto, float32, bfloat16 or int8.", value=dtype
+        )
     return Placement(chosen, _DTYPES[dtype])
 
 
@@ -74,9 +90,30 @@ def _choose_device(device: str) -> torch.device:
     )
 
 
-def _default_dtype(device: torch.device) -> torch.dtype:
-    # float16 overflows in GPT-2's attention, and on a CPU bfloat16 is slower than float32 here
+def has_fast_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 by itself; elsewhere it is slower than float32."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch has no types here
+        return False
+    tell = getattr(torch.cpu, "get_capabilities", dict)  # older torches cannot tell
+    known: Mapping[str, object] = tell()
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+
+
+def _int8(device: torch.device, own_bytes: int) -> Placement:
+    if device.type != "cpu" or not own_bytes or not can_quantise():
+        raise WrongSettingsError(
+            "DTYPE is int8, which is for DialoGPT and other GPT-2s on a processor that multiplies "
+            "8-bit numbers (VNNI), and this is none: use auto, float32 or bfloat16."
+        )
+    dtype = torch.bfloat16 if has_fast_bfloat16() else torch.float32
+    return Placement(device, dtype, is_int8=True)
+
+
+def _default_dtype(device: torch.device, own_bytes: int) -> torch.dtype:
+    # float16 overflows in GPT-2's attention; transformers gains nothing from a processor's bfloat16
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    if device.type == "cpu" and own_bytes >= LARGE_BYTES and has_fast_bfloat16():
         return torch.bfloat16
     return torch.float32
 

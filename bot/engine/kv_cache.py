@@ -56,7 +56,7 @@ class KvSequence:
     def is_sound(self) -> bool:
         """Whether what it holds is finite."""
         kept = (self.keys[:, :, : self.length], self.values[:, :, : self.length])
-        return all(bool(torch.isfinite(tensor).all()) for tensor in kept)
+        return bool(torch.stack([torch.isfinite(tensor).all() for tensor in kept]).all())
 
     def copy(self, length: int, capacity: int) -> "KvSequence":
         """The first `length` tokens in a sequence of their own."""
@@ -100,7 +100,7 @@ class PrefixCache:
             return KvSequence(shape, capacity)
         if best_key != key:
             self._residents.move_to_end(best_key)
-            return self._residents[best_key].sequence.copy(shared, capacity)
+            return self._residents[best_key].sequence.copy(shared, max(shared, capacity))
         own = self._pop(key).sequence
         if own.capacity < capacity:
             return own.copy(shared, capacity)

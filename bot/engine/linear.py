@@ -12,17 +12,29 @@ from torch.nn import functional
 Linear = Callable[[Tensor], Tensor]  # (num_tokens, num_in) -> (num_tokens, num_out)
 _PACKED_ROWS = 8  # what oneDNN lays the weights out for: a step of several people's replies
 _PACKED_DTYPES = (torch.float32, torch.bfloat16)
+_LARGEST = 127  # of 8 bits with a sign; -128 is left out, so that both directions are alike
+_ZERO = 128  # what stands for 0 where there is no sign
 
 
-def make_linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
+def make_linear(weight: Tensor, bias: Tensor | None = None, *, is_int8: bool = False) -> Linear:
     """`x @ weight.T + bias` for weights (num_out, num_in); in and out have the weights' dtype.
 
     On a processor oneDNN's own layout is 1.8 to 2.8 times as fast as a plain matrix, in float32
-    and bfloat16, for 1 row as for 16.
+    and bfloat16, for 1 row as for 16. With `is_int8` (processors only) the weights are kept in 8
+    bits: twice as fast as bfloat16, and less exact.
     """
+    if is_int8:
+        return _quantised(weight, bias)
     if weight.device.type == "cpu" and weight.dtype in _PACKED_DTYPES and _can_pack():
         return _packed(weight, bias)
     return _plain(weight, bias)
+
+
+def can_quantise() -> bool:
+    """Whether this processor multiplies 8-bit numbers without losing any (VNNI)."""
+    # others add pairs in 16 bits, which overflow: fast, and silently wrong
+    knows_vnni = getattr(torch.cpu, "_is_vnni_supported", lambda: False)  # it has no public name
+    return _can_pack() and bool(knows_vnni())
 
 
 def _can_pack() -> bool:
@@ -46,5 +58,30 @@ def _packed(weight: Tensor, bias: Tensor | None) -> Linear:
     def multiply(x: Tensor) -> Tensor:
         product: Tensor = apply(x, packed, bias, "none", [], "")
         return product
+
+    return multiply
+
+
+def _quantised(weight: Tensor, bias: Tensor | None) -> Linear:
+    """Weights in 8 bits with a scale for each output, inputs with a scale for each token.
+
+    A scale of its own for each token, unlike torch's quantize_dynamic, which has one for all:
+    what others say in the same step does not change a reply. Whole numbers are added exactly.
+    """
+    scales = weight.abs().amax(dim=1).float().clamp(min=torch.finfo(torch.float32).tiny) / _LARGEST
+    whole = (weight.float() / scales[:, None]).round().to(torch.int8).contiguous()
+    packed = torch.ops.onednn.qlinear_prepack(whole, None)
+    zeros = torch.zeros_like(scales, dtype=torch.int64)
+    added = torch.zeros_like(scales) if bias is None else bias.float()
+
+    def multiply(x: Tensor) -> Tensor:
+        steps = x.abs().amax(dim=1, keepdim=True).float() / _LARGEST
+        steps = steps.clamp(min=torch.finfo(torch.float32).tiny)
+        levels = (x / steps).round_().add_(_ZERO).to(torch.uint8)
+        product = torch.ops.onednn.qlinear_pointwise(
+            *(levels, 1.0, _ZERO, packed, scales, zeros, None),
+            *(1.0, 0, torch.float32, "none", [], ""),
+        )
+        return torch.addcmul(added, product, steps).to(x.dtype)
 
     return multiply

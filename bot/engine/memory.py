@@ -23,7 +23,10 @@ class Demand:
 
     @property
     def needed_bytes(self) -> int:
-        """The weights in the placement's number format, with some slack."""
+        """The weights in the format that is computed with, with some slack.
+
+        For int8 too: they are made 8 bits small one after the other when all are there.
+        """
         return round(self.num_parameters * self.placement.dtype.itemsize * _SLACK)
 
     @property

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,9 @@ from typing import TypeVar
 from bot.engine.checkpoint import Checkpoint, inspect_checkpoint
 from bot.engine.gpt2_config import is_gpt2
 from bot.engine.limits import EngineLimits
-from bot.engine.request import Engine, EngineInfo
+from bot.engine.pulse import LivingEngine
+from bot.engine.request import EngineInfo
+from bot.engine.thread import EngineThread
 from bot.ports import TokenizerThread
 
 T = TypeVar("T")
@@ -35,7 +37,7 @@ async def open_engine(
     dtype: str,
     num_threads: int | None = None,
     limits: EngineLimits = DEFAULT_LIMITS,
-) -> Engine:
+) -> LivingEngine:
     """Load the checkpoint in `folder` in the engine's own thread and warm it up.
 
     `model` is the name that EngineInfo shows; `device` and `dtype` are the settings;
@@ -46,7 +48,7 @@ async def open_engine(
     Open the tokenizer before or after, not at the same time: both import transformers.
     Raises ModelError and WrongSettingsError.
     """
-    thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+    thread = EngineThread("engine")
     started_at = time.monotonic()
     prepare = partial(_prepare, folder, model, Placing(device, dtype, num_threads, limits), thread)
     engine = await _open_in(thread, prepare)
@@ -70,8 +72,8 @@ class Placing:
 
 
 def _prepare(
-    folder: Path, model: str, placing: Placing, thread: ThreadPoolExecutor
-) -> Callable[[], Engine]:
+    folder: Path, model: str, placing: Placing, thread: Executor
+) -> Callable[[], LivingEngine]:
     """Import what the model needs, in the engine's thread; what is returned loads it."""
     checkpoint = inspect_checkpoint(folder)  # what is wrong is told before the imports
     # heavy: see the module's docstring
@@ -82,15 +84,44 @@ def _prepare(
     # counts for the calling thread only
     torch.set_num_threads(placing.num_threads or _sound_threads(checkpoint))
     device, dtype = placing.device, placing.dtype
-    if is_gpt2(checkpoint.config) and choose_placement(device, dtype).device.type == "cpu":
-        from bot.engine.gpt2_loader import load_gpt2  # noqa: PLC0415
-        from bot.engine.local import LocalEngine  # noqa: PLC0415
+    kind = choose_placement(device, dtype).device.type
+    if not is_gpt2(checkpoint.config) or kind not in ("cpu", "cuda"):
+        return _prepare_reference(folder, model, placing, thread)
+    from bot.engine.gpt2_loader import load_gpt2  # noqa: PLC0415
+    from bot.engine.local import LocalEngine  # noqa: PLC0415
 
-        return lambda: LocalEngine(load_gpt2(folder, device, dtype), model, thread, placing.limits)
+    if kind == "cuda":
+        return lambda: _open_on_cuda(folder, model, placing, thread)
+    return lambda: LocalEngine(load_gpt2(folder, device, dtype), model, thread, placing.limits)
+
+
+def _prepare_reference(
+    folder: Path, model: str, placing: Placing, thread: Executor
+) -> Callable[[], LivingEngine]:
     from bot.engine.loader import load_model  # noqa: PLC0415 - imports transformers as well
     from bot.engine.reference import ReferenceEngine  # noqa: PLC0415
 
+    device, dtype = placing.device, placing.dtype
     return lambda: ReferenceEngine(load_model(folder, device, dtype), model, thread)
+
+
+def _open_on_cuda(folder: Path, model: str, placing: Placing, thread: Executor) -> LivingEngine:
+    """The engine for GPT-2s if it computes there what it should, else the reference engine."""
+    # heavy: see the module's docstring
+    from bot.engine.cuda import load_on_cuda  # noqa: PLC0415
+    from bot.engine.local import LocalEngine  # noqa: PLC0415
+    from bot.engine.self_check import UnsoundError  # noqa: PLC0415
+
+    try:
+        loaded, limits = load_on_cuda(folder, placing.device, placing.dtype, placing.limits)
+        return LocalEngine(loaded, model, thread, limits)
+    except UnsoundError as error:
+        logger.warning(
+            "The engine for GPT-2s does not compute on this device what it should (%s): "
+            "transformers makes the replies, one after another.",
+            error,
+        )
+    return _prepare_reference(folder, model, placing, thread)()
 
 
 def _sound_threads(checkpoint: Checkpoint) -> int:
@@ -120,7 +151,7 @@ async def open_tokenizer(folder: Path) -> TokenizerThread:
     return await _open_in(thread, prepare)
 
 
-async def _open_in(thread: ThreadPoolExecutor, prepare: Callable[[], Callable[[], T]]) -> T:
+async def _open_in(thread: Executor, prepare: Callable[[], Callable[[], T]]) -> T:
     """Run `prepare` in `thread`, then what it returns; cancelled in between, nothing is loaded."""
     loop = asyncio.get_running_loop()
     try:

@@ -12,31 +12,39 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import partial
+from typing import TypeVar
 
 import torch
 from transformers import LogitsProcessorList, StoppingCriteriaList
 
-from bot.dialogue.sampling import SamplingParams
+from bot.engine.checks import check_passages, check_prompt
+from bot.engine.errands import Errands, Steps
 from bot.engine.faults import is_broken_device, is_memory_fault
 from bot.engine.interruption import interruptible
-from bot.engine.loader import LoadedModel, generation_config
+from bot.engine.loader import LoadedModel
 from bot.engine.pace import Pace
+from bot.engine.prediction import predict_steps
 from bot.engine.processors import RawLogits, ReplyRules, ReplyWatch
+from bot.engine.pulse import Pulse
 from bot.engine.request import (
     Completion,
     EngineInfo,
     EngineLoad,
-    FinishReason,
     GenerationRequest,
+    Passage,
+    Prediction,
+    PredictionRequest,
 )
 from bot.engine.scheduler import Job
+from bot.engine.transformers_prediction import TransformersReader
+from bot.engine.transformers_replies import completions_of, sampling_config
+from bot.engine.transformers_scoring import score_steps
 from bot.errors import (
     ChatError,
-    ContextTooLongError,
     DeadlineError,
     EngineBrokenError,
     EngineClosedError,
@@ -46,6 +54,8 @@ from bot.errors import (
 
 logger = logging.getLogger(__name__)
 _NUM_SEEDS = 2**31
+_ERRAND_SECONDS = 0.25
+T = TypeVar("T")
 
 
 class ReferenceEngine:
@@ -54,7 +64,7 @@ class ReferenceEngine:
     All times in a Completion count from the call of `generate`.
     """
 
-    def __init__(self, loaded: LoadedModel, model: str, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, loaded: LoadedModel, model: str, thread: Executor) -> None:
         """`thread` has exactly one worker and belongs to the engine from now on."""
         self._loaded: LoadedModel | None = loaded
         self._info = EngineInfo(
@@ -70,7 +80,9 @@ class ReferenceEngine:
         self._lock = threading.Lock()  # guards the two below
         self._waiting: deque[Job] = deque()
         self._num_running = 0
+        self._errands = Errands(self._outcome_of)
         self._pace = Pace()
+        self.pulse = Pulse()
         self._broken = threading.Event()
         self._closing = threading.Event()
         self._closed = asyncio.Lock()
@@ -84,7 +96,8 @@ class ReferenceEngine:
         """What is going on now."""
         with self._lock:
             num_waiting, num_running = len(self._waiting), self._num_running
-        return EngineLoad(num_waiting, num_running, self._pace.tokens_per_second())
+        pace = self._pace.tokens_per_second()
+        return EngineLoad(num_waiting, num_running, pace, num_rows=num_running)
 
     async def generate(self, request: GenerationRequest) -> list[Completion]:
         """Run `request` after those that came before; see Engine.generate."""
@@ -92,12 +105,24 @@ class ReferenceEngine:
         job = Job(request)
         with self._lock:
             self._waiting.append(job)
-        self._thread.submit(self._run_next)
+        self._thread.submit(self._alive, self._run_next)
         try:
             return await asyncio.wrap_future(job.future)
         except asyncio.CancelledError:
             job.abandoned.cancel()
             raise
+
+    async def score(self, passages: Sequence[Passage]) -> list[tuple[float, ...]]:
+        """How likely the passages are, between two requests; see Engine.score."""
+        self._stop_if_ended()
+        check_passages(passages, self._num_ids, self._info.window)
+        return await self._run_between(score_steps(self._network, passages))
+
+    async def predict(self, request: PredictionRequest) -> Prediction:
+        """Go on with a text, between two requests; see Engine.predict."""
+        self._stop_if_ended()
+        check_prompt(request.text_ids, self._num_ids, self._info.window)
+        return await self._run_between(predict_steps(TransformersReader(self._network), request))
 
     def forget(self) -> None:
         """Do nothing: a request leaves nothing behind."""
@@ -111,19 +136,20 @@ class ReferenceEngine:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._free)
             self._thread.shutdown()  # does not block: the thread has nothing left to do
 
+    async def _run_between(self, steps: Steps[T]) -> T:
+        future = self._errands.add(steps)
+        self._thread.submit(self._alive, self._run_errands)
+        return await asyncio.wrap_future(future)
+
     def _check(self, request: GenerationRequest) -> None:
-        if self._closing.is_set():
-            raise EngineClosedError
-        if self._broken.is_set():
-            raise EngineBrokenError
-        ids = request.prompt_ids
-        # a CUDA device does not survive an id or a position beyond its table
-        if not ids or min(ids) < 0 or max(ids) >= self._num_ids:
-            raise ValueError(f"prompt ids must be 1 or more, each in 0..{self._num_ids - 1}")
-        if len(ids) >= self._info.window:
-            raise ContextTooLongError(num_tokens=len(ids), limit=self._info.window - 1)
+        self._stop_if_ended()
+        check_prompt(request.prompt_ids, self._num_ids, self._info.window)
 
     # ---- below: only in the engine's thread ----
+
+    def _alive(self, work: Callable[[], None]) -> None:
+        with self.pulse.working():
+            work()
 
     def _run_next(self) -> None:
         self._clear_queue()
@@ -147,11 +173,24 @@ class ReferenceEngine:
         else:
             job.future.set_result(outcome)
 
+    def _network(self) -> LoadedModel:
+        self._stop_if_ended()
+        if self._loaded is None:
+            raise EngineClosedError
+        return self._loaded
+
+    def _run_errands(self) -> None:
+        """Take errands' steps for a while, then let whoever waits for a reply have a turn."""
+        until = time.monotonic() + _ERRAND_SECONDS
+        while len(self._errands):
+            if time.monotonic() > until and not self._closing.is_set():
+                self._thread.submit(self._alive, self._run_errands)
+                return
+            self._errands.advance()
+
     def _generate(self, job: Job) -> list[Completion]:
         self._stop_if_unwanted(job)
-        loaded, request, params = self._loaded, job.request, job.request.params
-        if loaded is None:
-            raise EngineClosedError
+        loaded, request, params = self._network(), job.request, job.request.params
         started_at = time.monotonic()
         seed = params.seed if params.seed is not None else secrets.randbelow(_NUM_SEEDS)
         watch = ReplyWatch(
@@ -170,13 +209,13 @@ class ReferenceEngine:
             loaded.network.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
-                generation_config=_sampling(params, loaded, min(params.max_new_tokens, room)),
+                generation_config=sampling_config(params, loaded, min(params.max_new_tokens, room)),
                 logits_processor=LogitsProcessorList(
-                    [RawLogits(watch), ReplyRules(params, ids.shape[1], loaded.end_ids)]
+                    [RawLogits(watch), ReplyRules(request, loaded.end_ids)]
                 ),
                 stopping_criteria=StoppingCriteriaList([watch]),
             )
-        return _completions(job, watch, seed, started_at)
+        return completions_of(job, watch, seed, started_at)
 
     def _step(self, job: Job, num_tokens: int) -> None:
         self._pace.add(num_tokens)
@@ -184,11 +223,15 @@ class ReferenceEngine:
         self._clear_queue()
         self._tell_places()
 
-    def _stop_if_unwanted(self, job: Job) -> None:
+    def _stop_if_ended(self) -> None:
         if self._closing.is_set():
             raise EngineClosedError
         if self._broken.is_set():
             raise EngineBrokenError
+
+    def _stop_if_unwanted(self, job: Job) -> None:
+        self.pulse.beat(None)  # comes before every layer, and at every token
+        self._stop_if_ended()
         if job.abandoned.cancelled or job.request.cancellation.cancelled:
             raise WithdrawnError
         if job.request.deadline is not None and time.monotonic() > job.request.deadline:
@@ -249,36 +292,3 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
-
-
-def _sampling(params: SamplingParams, loaded: LoadedModel, max_new_tokens: int) -> object:
-    return generation_config(
-        max_new_tokens=max_new_tokens,
-        do_sample=True,
-        temperature=params.temperature,
-        top_k=params.top_k,
-        top_p=params.top_p,
-        min_p=params.min_p or None,
-        num_return_sequences=params.num_candidates,
-        eos_token_id=list(loaded.end_ids),
-        pad_token_id=loaded.end_ids[0],
-        use_cache=True,
-    )
-
-
-def _completions(job: Job, watch: ReplyWatch, seed: int, started_at: float) -> list[Completion]:
-    now = time.monotonic()
-    first_token_at = watch.first_token_at or now
-    return [
-        Completion(
-            ids=tuple(ids),
-            logprobs=tuple(logprobs),
-            finish_reason=FinishReason.STOP if ended else FinishReason.LENGTH,
-            seed=seed,
-            num_prompt_tokens=len(job.request.prompt_ids),
-            queued_seconds=started_at - job.submitted_at,
-            first_token_seconds=first_token_at - job.submitted_at,
-            total_seconds=now - job.submitted_at,
-        )
-        for ids, logprobs, ended in zip(watch.ids, watch.logprobs, watch.ended, strict=True)
-    ]

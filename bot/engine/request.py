@@ -4,12 +4,15 @@ The interface is complete from the start, so that the engine can change under it
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from bot.dialogue.continuation import Survivors
 from bot.dialogue.sampling import SamplingParams
+
+LAST_LAYER = -1  # of PredictionRequest.layer
 
 
 class FinishReason(StrEnum):
@@ -41,7 +44,7 @@ class GenerationRequest:
 
     `prompt_ids`: shape (num_prompt_tokens,), at least one.
     `own_ids`: the bot's own earlier turns of this context, each (num_turn_tokens,), for the
-    n-gram bans over its own words; the reference engine ignores it.
+    rules that keep a reply from repeating them (`no_repeat_own_ngram_size`, `dry_multiplier`).
     `sequence_key` names the conversation whose KV cache may be reused; `group_key` and
     `user_id` are for fairness.
     `deadline` is a moment of time.monotonic() in seconds.
@@ -83,6 +86,76 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """Tokens whose likelihood is asked: `ids` after `prompt_ids`.
+
+    Shapes (num_tokens,) and (num_prompt_tokens,), at least one each, together within the window.
+    """
+
+    prompt_ids: tuple[int, ...]
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRequest:
+    """A text to go on with, token by token, and what is to be told of it.
+
+    `text_ids`: shape (num_text_tokens,), at least one. `length`: the most tokens to add.
+    `layer`: whose attention is told, counted from 1; LAST_LAYER, or None for none.
+    Of `params`, `max_new_tokens` and `num_candidates` do not count; the rules look at the text,
+    too. `deadline` is a moment of time.monotonic() in seconds.
+    """
+
+    text_ids: tuple[int, ...]
+    params: SamplingParams
+    length: int
+    layer: int | None = None
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """A token that may come next; see bot.dialogue.continuation.Likely."""
+
+    token_id: int
+    probability: float
+    allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedStep:
+    """One new token, and what stood to choose from; `likeliest` begins with the likeliest."""
+
+    drawn: Prospect
+    likeliest: tuple[Prospect, ...]
+    survivors: Survivors
+
+
+@dataclass(frozen=True, slots=True)
+class LayerAttention:
+    """How much each token looks at every one: shape (num_tokens, num_tokens), a row's sum is 1."""
+
+    layer: int
+    num_layers: int
+    weights: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a text goes on with; see bot.dialogue.continuation.Continuation, which adds texts.
+
+    `attention` is None where none was asked for, or the model does not show it.
+    """
+
+    ids: tuple[int, ...]
+    num_text_tokens: int
+    steps: tuple[PredictedStep, ...]
+    ended: bool
+    seed: int
+    attention: LayerAttention | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EngineInfo:
     """What an engine serves; fixed from its start. `window` is in tokens."""
 
@@ -94,13 +167,27 @@ class EngineInfo:
     num_parameters: int
 
 
+NUM_COUNTED = 100  # requests, for EngineLoad.cached_share
+
+
 @dataclass(frozen=True, slots=True)
 class EngineLoad:
-    """What an engine is doing at this moment."""
+    """What an engine is doing at this moment.
+
+    `num_rows`: replies being made, each candidate for itself; `max_rows`: at most at once.
+    `cached_share`: of the tokens of the last NUM_COUNTED prompts, those that kept prefixes spared.
+    `prefix_bytes`: memory of the prefixes kept now, of at most `max_prefix_bytes` for these and
+    the replies together. None: nothing is kept by this engine, or nothing was asked yet.
+    """
 
     num_waiting: int
     num_running: int
     tokens_per_second: float
+    num_rows: int = 0
+    max_rows: int = 1
+    cached_share: float | None = None
+    prefix_bytes: int | None = None
+    max_prefix_bytes: int | None = None
 
 
 class Engine(Protocol):
@@ -122,6 +209,25 @@ class Engine(Protocol):
         Cancelling the awaiting task cancels the request.
         Raises ContextTooLongError (the prompt leaves no room for a reply), EngineMemoryError,
         EngineBrokenError, EngineClosedError, DeadlineError, WithdrawnError, NumericError.
+        """
+        ...
+
+    async def score(self, passages: Sequence[Passage]) -> list[tuple[float, ...]]:
+        """The log-probability of every token of each passage's `ids`, in their order.
+
+        Natural logarithms under the model's own, unprocessed distribution.
+        Cancelling the awaiting task ends the work.
+        Raises EngineMemoryError, EngineBrokenError, EngineClosedError, NumericError.
+        """
+        ...
+
+    async def predict(self, request: PredictionRequest) -> Prediction:
+        """Go on with a text, a token between two steps of the replies.
+
+        `length` is lowered where it would not fit the window.
+        Cancelling the awaiting task ends the work.
+        Raises ContextTooLongError (the text leaves no room), InvalidSettingError (no such layer),
+        DeadlineError, EngineMemoryError, EngineBrokenError, EngineClosedError, NumericError.
         """
         ...
 

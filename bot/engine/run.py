@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.kv_cache import KvSequence
+from bot.engine.logits import OwnTurns
 from bot.engine.request import Completion, FinishReason
 from bot.engine.scheduler import Job
 
@@ -43,6 +44,7 @@ class Run:
     num_cached_tokens: int
     started_at: float
     numbers: random.Random
+    own: OwnTurns
     chances: list[float] = field(default_factory=list)
     first_token_at: float | None = None
     is_kept: bool = True

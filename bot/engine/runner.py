@@ -13,13 +13,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bot.engine.kv_cache import PrefixCache
-from bot.engine.logits import Said, apply_rules
+from bot.engine.decoder import Decoder
+from bot.engine.drawing import Place, Token, draw_tokens
+from bot.engine.faults import is_memory_fault
+from bot.engine.kv_cache import KvSequence, PrefixCache
+from bot.engine.limits import EngineLimits
+from bot.engine.logits import OwnTurns
 from bot.engine.network import Gpt2, Piece
 from bot.engine.request import FinishReason, GenerationRequest
 from bot.engine.run import Row, Run
-from bot.engine.sampler import Choice, draw
 from bot.engine.scheduler import Job
+from bot.engine.slots import SlotSequence
 from bot.errors import NumericError
 
 CHUNK_TOKENS = 128  # of prompts in a step beside replies that are being made
@@ -36,21 +40,13 @@ class _Part:
     piece: Piece
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    run: Run
-    row: Row
-    token_id: int
-    logprob: float
-
-
 @dataclass(slots=True)
 class _Drawn:
     """What a step comes to; nothing is changed by it yet."""
 
     failed: list[Run]
     branched: list[tuple[Run, list[Row]]]
-    tokens: list[_Token]
+    tokens: list[Token]
 
 
 class Runner:
@@ -65,9 +61,12 @@ class Runner:
         end_ids: Sequence[int],
         prefixes: PrefixCache,
         report: Callable[[Run, BaseException], None],
+        decoder: Decoder | None = None,
     ) -> None:
+        """`decoder`: a faster way through `network`, on the devices that have one."""
         self.runs: list[Run] = []
-        self._network = network
+        self.network = network
+        self._decoder = decoder
         self._end_ids = tuple(end_ids)
         self._prefixes = prefixes
         self._report = report
@@ -85,25 +84,36 @@ class Runner:
     @property
     def reserved_bytes(self) -> int:
         """The same with the candidates that have not branched off yet."""
-        shape = self._network.cache_shape
-        return self.num_bytes + sum(
-            (run.params.num_candidates - len(run.rows)) * shape.num_bytes(run.capacity)
-            for run in self.runs
-        )
+        return self.num_bytes + self._bytes_to_come(self._candidates_to_come())
 
-    def needed_bytes(self, request: GenerationRequest) -> int:
-        """Bytes of keys and values that `request` may come to hold."""
-        capacity = self._network.cache_shape.num_bytes(self._capacity(request))
-        return request.params.num_candidates * capacity
+    def _candidates_to_come(self) -> list[int]:
+        """The capacity of every candidate that has not branched off yet."""
+        return [
+            run.capacity
+            for run in self.runs
+            for _ in range(run.params.num_candidates - len(run.rows))
+        ]
+
+    def _bytes_to_come(self, capacities: Sequence[int]) -> int:
+        """What sequences of `capacities` take beside the slots that are free."""
+        without = self._decoder.without_slot(capacities) if self._decoder else capacities
+        return sum(map(self.network.cache_shape.num_bytes, without))
+
+    def has_room(self, request: GenerationRequest, limits: EngineLimits) -> bool:
+        """Whether `request` may run beside the others; alone, even a too large one may try."""
+        if not self.runs:
+            return True
+        num_rows = self.num_rows + request.params.num_candidates
+        to_come = [self._capacity(request)] * request.params.num_candidates
+        num_bytes = self.num_bytes + self._bytes_to_come(self._candidates_to_come() + to_come)
+        return num_rows <= limits.num_rows and num_bytes <= limits.cache_bytes
 
     def begin(self, job: Job) -> Run:
         """Let `job` run from the next step on; if it raises, nothing runs more than before."""
         request = job.request
         prompt = list(request.prompt_ids)
         capacity = self._capacity(request)
-        sequence = self._prefixes.take(
-            request.sequence_key, prompt, self._network.cache_shape, capacity
-        )
+        sequence = self._begun(request.sequence_key, prompt, capacity)
         seed = request.params.seed
         seed = secrets.randbelow(_NUM_SEEDS) if seed is None else seed
         run = Run(
@@ -116,6 +126,7 @@ class Runner:
             num_cached_tokens=sequence.length,
             started_at=time.monotonic(),
             numbers=random.Random(seed),  # noqa: S311 - words are no secret
+            own=OwnTurns(request.own_ids, request.params),
         )
         self.runs.append(run)
         return run
@@ -127,7 +138,8 @@ class Runner:
         # no logits have shown yet that a prompt read in part is sound
         if run.is_kept and (not run.unread or row.sequence.is_sound):
             ids = (*request.prompt_ids, *row.ids)
-            self._prefixes.put(request.sequence_key, ids, row.sequence)
+            if (kept := _kept(row.sequence)) is not None:
+                self._prefixes.put(request.sequence_key, ids, kept)
         self.runs.remove(run)
 
     def forget(self) -> None:
@@ -138,7 +150,7 @@ class Runner:
 
     def _capacity(self, request: GenerationRequest) -> int:
         wanted = len(request.prompt_ids) + request.params.max_new_tokens
-        return min(wanted, self._network.shape.window)
+        return min(wanted, self.network.shape.window)
 
     @torch.inference_mode()
     def step(self, num_runs: int) -> int:
@@ -149,7 +161,8 @@ class Runner:
         """
         taking_part = self.runs[:num_runs]
         parts = _parts(taking_part)
-        logits = self._network.forward([part.piece for part in parts])
+        way = self._decoder or self.network
+        logits = way.forward([part.piece for part in parts])
         try:
             drawn = self._draw([part for part in parts if part.piece.wants_logits], logits)
         except BaseException:
@@ -164,30 +177,46 @@ class Runner:
 
     def _draw(self, wanting: Sequence[_Part], logits: Tensor) -> _Drawn:
         """Draw a token for every part from its logits (num_parts, num_ids)."""
-        normalisers = logits.logsumexp(dim=-1)
-        sound = torch.isfinite(normalisers).tolist()
-        failed = {id(part.run): part.run for part, ok in zip(wanting, sound, strict=True) if not ok}
-        drawn = _Drawn(list(failed.values()), [], [])
-        rows: list[tuple[Run, Row, int]] = []
-        for number, part in enumerate(wanting):
-            if id(part.run) in failed:
-                continue
-            branches = _branches(part)
-            if branches:
-                drawn.branched.append((part.run, branches))
-            rows += [(part.run, row, number) for row in (part.row, *branches)]
-        if not rows:
-            return drawn
-        numbers = [number for _, _, number in rows]
-        own = logits[numbers]
-        ruled = apply_rules(own, [Said(row.ids, run.params) for run, row, _ in rows], self._end_ids)
-        token_ids = draw(ruled, [Choice(run.params, run.chance(row)) for run, row, _ in rows])
-        logprobs = (own[range(len(rows)), token_ids] - normalisers[numbers]).tolist()
-        drawn.tokens = [
-            _Token(run, row, token_id, logprob)
-            for (run, row, _), token_id, logprob in zip(rows, token_ids, logprobs, strict=True)
+        if not wanting:
+            return _Drawn([], [], [])
+        branches = [self._branches(part) for part in wanting]
+        places = [
+            Place(part.run, row, number)
+            for number, (part, others) in enumerate(zip(wanting, branches, strict=True))
+            for row in (part.row, *others)
         ]
-        return drawn
+        tokens = draw_tokens(places, logits, self._end_ids)
+        failed = {id(token.run): token.run for token in tokens if not token.is_sound}
+        branched = [
+            (part.run, others)
+            for part, others in zip(wanting, branches, strict=True)
+            if others and id(part.run) not in failed
+        ]
+        sound = [token for token in tokens if id(token.run) not in failed]
+        return _Drawn(list(failed.values()), branched, sound)
+
+    def _branches(self, part: _Part) -> list[Row]:
+        """One prompt was read for all candidates: each goes on in a sequence of its own."""
+        run, first = part.run, part.row.sequence
+        if len(run.rows) == run.params.num_candidates:
+            return []
+        return [
+            Row(self._copied(first, run.capacity), number)
+            for number in range(1, run.params.num_candidates)
+        ]
+
+    def _begun(self, key: str, prompt: Sequence[int], capacity: int) -> KvSequence:
+        """A sequence with the longest kept prefix of `prompt`, in a slot where one is free."""
+        decoder, shape = self._decoder, self.network.cache_shape
+        if decoder is None or not decoder.has_slot(capacity):
+            return self._prefixes.take(key, prompt, shape, capacity)
+        prefix = self._prefixes.take(key, prompt, shape, 0)  # the slot has the room
+        return decoder.seat(prefix, capacity)
+
+    def _copied(self, sequence: KvSequence, capacity: int) -> KvSequence:
+        if self._decoder is None or not self._decoder.has_slot(capacity):
+            return sequence.copy(sequence.length, capacity)
+        return self._decoder.seat(sequence, capacity)
 
     def _take(self, drawn: _Drawn) -> int:
         """Let what was drawn become true; returns how many tokens there are."""
@@ -201,7 +230,7 @@ class Runner:
             self._add(token)
         return len(drawn.tokens)
 
-    def _add(self, token: _Token) -> None:
+    def _add(self, token: Token) -> None:
         run, row, request = token.run, token.row, token.run.job.request
         run.first_token_at = run.first_token_at or time.monotonic()
         row.logprobs.append(token.logprob)
@@ -209,7 +238,7 @@ class Runner:
             row.finish_reason = FinishReason.STOP
             return
         row.ids.append(token.token_id)
-        room = self._network.shape.window - len(request.prompt_ids)
+        room = self.network.shape.window - len(request.prompt_ids)
         if len(row.ids) >= min(run.params.max_new_tokens, room):
             row.finish_reason = FinishReason.LENGTH
         if request.on_token is None or run not in self.runs:
@@ -244,12 +273,13 @@ def _parts(runs: Sequence[Run]) -> list[_Part]:
     return parts
 
 
-def _branches(part: _Part) -> list[Row]:
-    """One prompt was read for all candidates: each goes on in a sequence of its own."""
-    run, first = part.run, part.row.sequence
-    if len(run.rows) == run.params.num_candidates:
-        return []
-    return [
-        Row(first.copy(first.length, run.capacity), number)
-        for number in range(1, run.params.num_candidates)
-    ]
+def _kept(sequence: KvSequence) -> KvSequence | None:
+    """`sequence` for the next turn: out of its slot, which is for who is running."""
+    if not isinstance(sequence, SlotSequence):
+        return sequence
+    try:
+        return sequence.copy(sequence.length, sequence.length)
+    except RuntimeError as error:
+        if not is_memory_fault(error):
+            raise
+        return None  # the next turn reads everything again

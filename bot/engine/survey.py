@@ -6,6 +6,7 @@ Importing this module imports no torch (1.3 s): a survey does.
 from dataclasses import dataclass
 
 from bot.engine.checkpoint import Checkpoint
+from bot.engine.gpt2_config import own_bytes
 from bot.errors import ModelError, UnavailableError
 
 
@@ -41,10 +42,10 @@ def survey(checkpoint: Checkpoint | None, device: str, dtype: str) -> Survey:
             "folder .venv, then `make run`).",
             reason=str(error) or type(error).__name__,
         ) from error
-    placement = choose_placement(device, dtype)
-    told = (name_of(placement.device), str(placement.dtype).removeprefix("torch."))
     if checkpoint is None:
-        return Survey(*told)
+        return _survey_nothing(device, dtype)
+    placement = choose_placement(device, dtype, own_bytes=own_bytes(checkpoint))
+    told = (name_of(placement.device), placement.format_name)
     demand = measure(checkpoint, placement)
     return Survey(
         *told,
@@ -53,3 +54,13 @@ def survey(checkpoint: Checkpoint | None, device: str, dtype: str) -> Survey:
         free_bytes=demand.free_bytes,
         shortage=demand.shortage,
     )
+
+
+def _survey_nothing(device: str, dtype: str) -> Survey:
+    """Without a model, what it may come to: DTYPE=auto can depend on its size."""
+    # heavy: see the module's docstring
+    from bot.engine.device import LARGE_BYTES, choose_placement, name_of  # noqa: PLC0415
+
+    small, large = (choose_placement(device, dtype, own_bytes=size) for size in (0, LARGE_BYTES))
+    dtypes = dict.fromkeys(str(one.dtype).removeprefix("torch.") for one in (small, large))
+    return Survey(name_of(small.device), "/".join(dtypes))

@@ -4,8 +4,8 @@ A byte-level vocabulary cuts Hangul and emoji anywhere: decoded alone, such a to
 """
 
 import re
-
-from bot.engine.tokenizer import ModelTokenizer
+from collections.abc import Sequence
+from typing import Protocol
 
 _UNREADABLE = "\ufffd"
 _BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")  # SentencePiece's "byte fallback"
@@ -15,7 +15,19 @@ _SPACE_PIECE = "\u2581"  # how SentencePiece writes a space
 _OWN_LETTERS = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
 
 
-def token_text(tokenizer: ModelTokenizer, token_id: int) -> str:
+class Vocabulary(Protocol):
+    """What tells a token's text."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`, special tokens left out."""
+        ...
+
+    def piece(self, token_id: int) -> str:
+        """How the vocabulary writes a token; empty for an id that it does not have."""
+        ...
+
+
+def token_text(tokenizer: Vocabulary, token_id: int) -> str:
     """The text of a token; a byte that is no letter by itself as a surrogate (`surrogateescape`).
 
     A special token by its name; an id that the vocabulary does not have as its number.

@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from bot.dialogue.prompt import Line
 from bot.dialogue.turn import Role
 from bot.engine.checkpoint import TOKENIZER_FILES, read_json
+from bot.engine.token_text import token_text
 from bot.errors import EngineClosedError, ModelError
 
 T = TypeVar("T")
@@ -84,6 +85,10 @@ class ModelTokenizer:
     def piece(self, token_id: int) -> str:
         """How the vocabulary writes a token; empty for an id that it does not have."""
         return str(self._backend.convert_ids_to_tokens(token_id) or "")
+
+    def token_text(self, token_id: int) -> str:
+        """The text of one token; see bot.dialogue.prompt.Tokenizer."""
+        return token_text(self, token_id)
 
     def apply_chat_template(self, lines: Sequence[Line]) -> list[int]:
         """Token ids of a dialogue in the model's own format, ready for the bot's reply.

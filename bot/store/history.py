@@ -201,6 +201,7 @@ class SqlHistory:
             "seed": draft.seed,
             "finish_reason": draft.finish_reason,
             "latency_ms": draft.latency_ms,
+            "scores": dict(draft.scores),
         }
 
     async def _insert_rejected(

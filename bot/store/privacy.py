@@ -163,6 +163,7 @@ def _turn_entry(row: Row[Any], cipher: Cipher) -> dict[str, object]:
         "text": cipher.open(row.text),
         "created_at": row.created_at.isoformat(),
         **_place(row),
+        **({"scores": row.scores} if row.scores else {}),
     }
 
 

@@ -86,6 +86,7 @@ turn = Table(
     Column("seed", BigInteger),
     Column("finish_reason", String),
     Column("latency_ms", Integer),
+    Column("scores", JSON),  # NULL: made before there were any, or the text is gone
     Index(None, "channel_id", "user_id", "epoch"),
     sqlite_autoincrement=True,  # a button that names a deleted turn must not find another one
 )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, literal, select, update
+from sqlalchemy import ColumnElement, Select, delete, literal, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store.database import Database
@@ -51,10 +51,15 @@ def path_from(turn_id: int, start_id: int) -> Select[Any]:
 
 
 async def blank(connection: AsyncConnection, turn_ids: Select[Any]) -> int:
-    """Empty the texts of turns and drop what was not chosen for them; returns how many."""
+    """Empty the texts of turns and drop what was not chosen for them; returns how many.
+
+    The scores go, too: how much a reply echoes says something of what was said.
+    """
     await connection.execute(delete(candidate).where(candidate.c.turn_id.in_(turn_ids)))
     done = await connection.execute(
-        update(turn).where(turn.c.id.in_(turn_ids)).values(text=BLANK, num_tokens=None)
+        update(turn)
+        .where(turn.c.id.in_(turn_ids))
+        .values(text=BLANK, num_tokens=None, scores=null())
     )
     return done.rowcount
 

@@ -1,6 +1,7 @@
 """The benchmarks run and see what they should, on models that take no time."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,24 @@ def test_tokens_that_are_read_are_counted(capsys: pytest.CaptureFixture[str], fo
 def test_a_range_never_goes_beyond_its_limit() -> None:
     assert Range(50, 600).at_most(100) == Range(50, 100)
     assert Range(50, 600).at_most(20) == Range(20, 20)
+
+
+def test_a_step_is_shown_from_inside(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "step.json"
+    arguments = ["--shape", str(folder), "--users", "3", "--dtype", "float32", "--threads", "1"]
+    assert engine.main([*arguments, "--device", "cpu", "--profile", str(picture)]) == 0
+    assert "a step of 3 tokens" in capsys.readouterr().out
+    names = {event.get("name") for event in json.loads(picture.read_text())["traceEvents"]}
+    assert "aten::topk" in names
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.parametrize("program", [engine.main, parity.main], ids=["engine", "parity"])
+def test_a_device_that_is_not_there_is_told_in_a_sentence(
+    program: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        program(["--device", "cuda"])
+    assert "torch sees no CUDA device here" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from bot.admission import Admission, AdmissionLimits
 from bot.client import ChatBot, Services
 from bot.conversation import Conversation
 from bot.delivery import Delivery
+from bot.dialogue.blocked import is_blocked
 from bot.outbox import Outbox
 from bot.settings import Settings
 from bot.speaker import ContextLimits, Speaker
@@ -23,6 +24,7 @@ from bot.store.inbox import SqlInbox
 from bot.store.privacy import SqlPrivacy
 from bot.store.sampling import SqlSampling
 from bot.store.servers import SqlServers
+from bot.writer import Writer
 from tests.cogs.worlds import world_of
 from tests.dialogue.byte_tokenizer import END_OF_TEXT_ID
 from tests.fakes import InlineTokenizerThread, ScriptedEngine
@@ -98,7 +100,7 @@ def build_services(database: Database, engine: ScriptedEngine, settings: Setting
     speaker = Speaker(
         engine=engine,
         tokenizer=InlineTokenizerThread(),
-        limits=ContextLimits(settings.context_tokens, settings.context_turns),
+        limits=ContextLimits(settings.context_tokens, settings.num_context_turns),
         deadline_seconds=settings.reply_seconds,
     )
     conversation = Conversation(
@@ -106,7 +108,7 @@ def build_services(database: Database, engine: ScriptedEngine, settings: Setting
         history=history,
         sampling=sampling,
         defaults=settings.sampling,
-        num_turns=settings.context_turns,
+        num_turns=settings.num_context_turns,
         idle=timedelta(minutes=settings.idle_minutes),
     )
     admission = Admission(limits_of(settings))
@@ -125,7 +127,17 @@ def build_services(database: Database, engine: ScriptedEngine, settings: Setting
         servers=SqlServers(database),
         privacy=SqlPrivacy(database),
         engine=engine,
+        writer=_writer(engine, settings),
         settings=settings,
+    )
+
+
+def _writer(engine: ScriptedEngine, settings: Settings) -> Writer:
+    return Writer(
+        engine=engine,
+        tokenizer=InlineTokenizerThread(),
+        deadline_seconds=settings.reply_seconds,
+        is_blocked=is_blocked if settings.blocked_words else None,
     )
 
 

@@ -4,7 +4,16 @@ import pytest
 
 from tests.cogs.commands_bot import World, commands_world, text_of
 
-USABLE = ("help", "mydata erase", "mydata export", "privacy", "reset", "settings", "status")
+USABLE = (
+    "complete",
+    "help",
+    "mydata erase",
+    "mydata export",
+    "privacy",
+    "reset",
+    "settings",
+    "status",
+)
 
 
 def command_id(world: World, name: str) -> str:

@@ -11,9 +11,19 @@ from tests.cogs.commands_bot import commands_world
 
 GUILD, BOT_DM = 0, 1
 GUILD_INSTALL = 0
-SUBCOMMAND, STRING, INTEGER, NUMBER = 1, 3, 4, 10
+SUBCOMMAND, STRING, INTEGER, BOOLEAN, NUMBER = 1, 3, 4, 5, 10
 
 OPTIONS = {
+    "complete": {
+        "text": (STRING, None),
+        "length": (INTEGER, (1, 100)),
+        "temperature": (NUMBER, (0.1, 2.0)),
+        "top_k": (INTEGER, (0, 200)),
+        "top_p": (NUMBER, (0.05, 1.0)),
+        "seed": (INTEGER, (0, 2**31 - 1)),
+        "picture": (BOOLEAN, None),
+        "layer": (INTEGER, (1, 1000)),
+    },
     "help": {},
     "privacy": {},
     "reset": {},
@@ -27,6 +37,8 @@ OPTIONS = {
         "min_p": (NUMBER, (0.0, 0.5)),
         "repetition_penalty": (NUMBER, (1.0, 2.0)),
         "no_repeat_ngram_size": (INTEGER, (0, 10)),
+        "no_repeat_own_ngram_size": (INTEGER, (0, 10)),
+        "dry_multiplier": (NUMBER, (0.0, 5.0)),
         "max_new_tokens": (INTEGER, (8, 256)),
         "num_candidates": (INTEGER, (1, 16)),
         "seed": (INTEGER, (0, 2**31 - 1)),

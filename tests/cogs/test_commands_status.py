@@ -5,7 +5,7 @@ from pathlib import Path
 from bot.dialogue.turn import Scope
 from bot.engine.request import EngineInfo, EngineLoad
 from bot.ports import ScopeStatus
-from cogs.status import load_line, memory_line, model_line
+from cogs.status import cache_line, memory_line, model_line, queue_line
 from tests.cogs.commands_bot import AWAY, commands_world, text_of
 
 
@@ -17,8 +17,27 @@ def test_the_model_is_told_with_a_short_revision() -> None:
 
 
 def test_the_queue_is_told() -> None:
-    line = load_line(EngineLoad(num_waiting=3, num_running=2, tokens_per_second=41.6), "en-US")
-    assert "3 waiting, 2 being answered, 42 tokens/s" in line
+    line = queue_line(EngineLoad(3, 2, 41.6, num_rows=5, max_rows=16), "en-US")
+    assert "3 waiting, 2 being answered, 42 tokens/s; " in line
+    assert line.endswith("replies in the making: 5, at most 16 at once")
+
+
+def test_what_is_kept_of_conversations_is_told() -> None:
+    load = EngineLoad(
+        0, 0, 0.0, cached_share=0.734, prefix_bytes=130 * 2**20, max_prefix_bytes=512 * 2**20
+    )
+    line = cache_line(load, "en-US")
+    assert line.startswith("**Cache**: 130 of 512 MB hold conversations")
+    assert line.endswith("spared 73% of what the last 100 replies had to read")
+
+
+def test_before_the_first_request_no_share_is_told() -> None:
+    load = EngineLoad(0, 0, 0.0, prefix_bytes=0, max_prefix_bytes=2**29)
+    assert "they spared – of" in cache_line(load, "en-US")
+
+
+def test_an_engine_that_keeps_nothing_says_so() -> None:
+    assert cache_line(EngineLoad(0, 0, 0.0), "en-US").startswith("**Cache**: none")
 
 
 def test_a_place_without_a_history_says_so() -> None:
@@ -46,6 +65,7 @@ async def test_status_tells_of_the_model_the_queue_and_this_place(tmp_path: Path
         assert result.ephemeral
         assert "`scripted`" in text
         assert "0 waiting" in text
+        assert "**Cache**" in text
         assert "servers: 1" in text
         assert "the last 4 turns in mind" in text
         assert re.search(r"my last prompt held [1-9][0-9]* tokens, from <t:[0-9]+:f> on", text)

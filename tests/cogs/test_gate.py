@@ -13,6 +13,7 @@ from tests.cogs.commands_bot import World, commands_world, text_of
 from tests.cogs.stage import build_services
 
 CLOSED: list[tuple[str, dict[str, Any]]] = [
+    ("complete", {"text": "I love cats because", "picture": False}),
     ("reset", {}),
     ("settings", {"top_k": 7}),
     ("status", {}),

@@ -32,10 +32,24 @@ def test_every_value_is_listed_with_the_layer_it_comes_from() -> None:
 
 
 def test_a_value_that_switches_a_step_off_says_so() -> None:
-    params = SamplingParams(top_k=0, top_p=1.0, repetition_penalty=1.0, no_repeat_ngram_size=0)
+    params = SamplingParams(
+        top_k=0,
+        top_p=1.0,
+        repetition_penalty=1.0,
+        no_repeat_ngram_size=0,
+        no_repeat_own_ngram_size=0,
+    )
     listed = rows(settings_answer(resolve(params, {}), "en-US", in_server=True))
     off = {name for name, (value, _) in listed.items() if value.endswith("(off)")}
-    assert off == {"top_k", "top_p", "min_p", "repetition_penalty", "no_repeat_ngram_size"}
+    assert off == {
+        "top_k",
+        "top_p",
+        "min_p",
+        "repetition_penalty",
+        "no_repeat_ngram_size",
+        "no_repeat_own_ngram_size",
+        "dry_multiplier",
+    }
 
 
 def test_no_seed_reads_as_a_new_one_each_time() -> None:

@@ -22,6 +22,11 @@ class ByteTokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         return bytes(i for i in ids if i < END_OF_TEXT_ID).decode(errors="replace")
 
+    def token_text(self, token_id: int) -> str:
+        if token_id >= END_OF_TEXT_ID:
+            return f"[{token_id}]"
+        return bytes([token_id]).decode(errors="surrogateescape")
+
     def apply_chat_template(self, lines: Sequence[Line]) -> list[int]:
         raise NotImplementedError
 

@@ -1,15 +1,13 @@
 import json
-import math
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.dialogue.guards import Candidate, Choice, Fault, choose, find_fault
+from bot.dialogue.guards import Fault, find_fault
 
 DIALOGUES = Path(__file__).parents[3] / "shared" / "data"
-INF, NAN = math.inf, math.nan
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\u200b\u2060", "\u3164", "\u0301", "\ufffd"])
@@ -127,32 +125,6 @@ def test_one_word_over_and_over_is_always_a_loop(num_rounds: int, word: str) -> 
 def test_a_very_long_reply_is_judged_quickly(unit: str) -> None:
     text = unit * 20_000
     assert find_fault(text, text, [text] * 8) is Fault.LOOP
-
-
-def fit(text: str, *logprobs: float) -> Candidate:
-    return Candidate(text, logprobs)
-
-
-def test_the_likeliest_fit_candidate_is_chosen() -> None:
-    candidates = [fit("I see.", -3.0), fit("", -0.1), fit("Tell me more.", -1.0, -2.0)]
-    assert choose(candidates, "hello", []) == Choice(2, (None, Fault.EMPTY, None))
-
-
-def test_nothing_is_chosen_where_nothing_is_fit() -> None:
-    candidates = [fit(""), fit("la la la la la", -1.0)]
-    assert choose(candidates, "hello", []) == Choice(None, (Fault.EMPTY, Fault.LOOP))
-    assert choose([], "hello", []) == Choice(None, ())
-
-
-def test_the_first_of_equals_is_chosen() -> None:
-    assert choose([fit("One.", -1.0), fit("Two.", -1.0)], "hello", []).index == 0
-
-
-def test_a_likelihood_that_is_no_number_ranks_last() -> None:
-    assert choose([fit("One.", NAN), fit("Two.", -9.0)], "hello", []).index == 1
-    assert choose([fit("One."), fit("Two.", -9.0)], "hello", []).index == 1
-    assert choose([fit("One.", NAN, -1.0)], "hello", []).index == 0
-    assert fit("x", -INF, -1.0).mean_logprob == -INF
 
 
 @pytest.mark.parametrize("name", ["en_xpersona.valid.jsonl", "ko_xpersona.valid.jsonl"])

@@ -45,6 +45,8 @@ def test_the_defaults_are_what_dialogpt_was_tuned_to() -> None:
         "min_p": 0.0,
         "repetition_penalty": 1.1,
         "no_repeat_ngram_size": 3,
+        "no_repeat_own_ngram_size": 4,
+        "dry_multiplier": 0.0,
         "min_new_tokens": 2,
         "max_new_tokens": 64,
         "num_candidates": 1,

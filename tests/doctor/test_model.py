@@ -45,7 +45,7 @@ async def test_a_whole_model_that_fits(lonely: Patient) -> None:
 async def test_a_folder_that_is_not_there_is_told(lonely: Patient) -> None:
     found = await lonely.examine(MODEL="models/nowhere/")
     assert "name one that is there" in found.the("fault", "MODEL is models/nowhere/")
-    found.the("ok", "A model would run on cpu in float32.")
+    found.the("ok", "A model would run on cpu in float32")
     assert found.exit_code == 69
 
 
@@ -86,6 +86,18 @@ async def test_only_pickled_weights_are_told(lonely: Patient, model: Path) -> No
     (model / "model.safetensors").rename(model / "pytorch_model.bin")
     found = await lonely.examine()
     assert "`python -m bot fetch` converts them" in found.the("fault", "only pickled weights")
+
+
+async def test_the_reverse_model_is_looked_at(lonely: Patient, model: Path) -> None:
+    reverse = Path(shutil.copytree(model, lonely.folder / "reverse"))
+    found = await lonely.examine(REVERSE_MODEL="reverse")
+    found.the("ok", "The reverse model reverse is here.")
+    same = await lonely.examine(REVERSE_MODEL="model")
+    same.the("fault", "REVERSE_MODEL and MODEL are both model")
+    (reverse / "model.safetensors").unlink()
+    broken = await lonely.examine(REVERSE_MODEL="reverse")
+    broken.the("fault", "has no weights (model.safetensors)")
+    assert broken.exit_code == 69
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])

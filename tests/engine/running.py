@@ -67,12 +67,14 @@ class OpenedLocal:
         """Wait, then check that nothing is left in any account."""
         await self.settle()
         engine = self.engine
-        assert engine._runner is not None
-        assert (len(engine._runner.runs), engine._runner.num_bytes) == (0, 0)
+        assert engine._worker.runner is not None
+        assert (len(engine._worker.runner.runs), engine._worker.runner.num_bytes) == (0, 0)
         assert (engine.load().num_waiting, engine.load().num_running) == (0, 0)
-        assert not engine._line._running
-        kept = [resident.sequence.num_bytes for resident in engine._prefixes._residents.values()]
-        assert engine._prefixes.num_bytes == sum(kept) <= engine._prefixes.max_bytes
+        assert not engine._worker._line._running
+        kept = [
+            resident.sequence.num_bytes for resident in engine._worker.prefixes._residents.values()
+        ]
+        assert engine._worker.prefixes.num_bytes == sum(kept) <= engine._worker.prefixes.max_bytes
 
 
 def open_local(loaded: LoadedGpt2, limits: EngineLimits | None = None) -> OpenedLocal:

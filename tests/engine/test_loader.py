@@ -124,7 +124,21 @@ def test_a_device_that_is_not_there_is_told() -> None:
     assert choose_placement("auto", "auto").device.type in ("cpu", "mps")
 
 
-@pytest.mark.parametrize(("device", "dtype"), [("tpu", "auto"), ("cpu", "int8")])
+@pytest.mark.parametrize(("device", "dtype"), [("tpu", "auto"), ("cpu", "float16")])
 def test_unknown_settings_are_told(device: str, dtype: str) -> None:
     with pytest.raises(WrongSettingsError):
         choose_placement(device, dtype)
+
+
+def test_a_models_own_sampling_defaults_do_not_leak(tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for path in tiny_model.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "generation_config.json").write_text(
+        '{"eos_token_id": 0, "suppress_tokens": [5, 6, 7, 8], "repetition_penalty": 5.0,'
+        ' "num_beams": 1, "typical_p": 0.1, "begin_suppress_tokens": [1, 2, 3], "max_length": 9}'
+    )
+    network = load_model(folder, "cpu", "float32").network
+    own = load_model(tiny_model, "cpu", "float32").network.generation_config.to_diff_dict()
+    assert network.generation_config.to_diff_dict() == own

@@ -63,6 +63,8 @@ def greedy_params(rng: random.Random) -> SamplingParams:
         GREEDY,
         repetition_penalty=rng.choice((1.0, 1.3)),
         no_repeat_ngram_size=rng.choice((0, 1, 2, 3)),
+        no_repeat_own_ngram_size=rng.choice((0, 1, 2, 3)),
+        dry_multiplier=rng.choice((0.0, 0.5, 5.0)),
         min_new_tokens=rng.randint(1, 8),
         max_new_tokens=rng.randint(8, 12),
         num_candidates=rng.choice((1, 1, 1, 2, 5)),
@@ -74,17 +76,21 @@ async def hold_dialogues(opened: OpenedLocal, who: int, num_requests: int) -> li
     rng = random.Random(who)
     answered: list[Answered] = []
     ids: list[int] = []
+    own: list[tuple[int, ...]] = []
     while len(answered) < num_requests:
         if rng.random() < 0.3 or len(ids) > 180:
-            ids = []
+            ids, own = [], []
         if rng.random() < 0.15:
             ids = ids[: len(ids) // 2]
         ids += rng.choices(range(382), k=rng.randint(1, 60))
         key = rng.choice((f"dialogue {who}", f"dialogue {who}", "shared", ""))
-        asked = GenerationRequest(tuple(ids), greedy_params(rng), sequence_key=key, user_id=who)
+        asked = GenerationRequest(
+            tuple(ids), greedy_params(rng), tuple(own), sequence_key=key, user_id=who
+        )
         answered.append(Answered(asked, await opened.engine.generate(asked)))
         if rng.random() < 0.8:
-            ids += [*answered[-1].completions[0].ids, 0]
+            own.append(answered[-1].completions[0].ids)
+            ids += [*own[-1], 0]
     return answered
 
 
@@ -173,7 +179,7 @@ async def test_drawn_words_have_the_distribution_of_transformers(
 ) -> None:
     """The first words of 960 candidates; every rule and every step of drawing is on."""
     opened = open_local(loaded_gpt2, EngineLimits(num_rows=160))
-    params = SamplingParams(1.3, 12, 0.95, 0.01, 1.2, 3, 1, 8, 16)
+    params = SamplingParams(1.3, 12, 0.95, 0.01, 1.2, 3, 4, 0.8, 1, 8, 16)
     made = await asyncio.gather(
         *(
             opened.engine.generate(GenerationRequest(opened.prompt, replace(params, seed=seed)))

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from bot.engine import runner
+from bot.engine import drawing
 from bot.engine.gpt2_loader import LoadedGpt2
 from bot.engine.kv_cache import KvSequence, PrefixCache
 from bot.engine.network import Piece
 from bot.engine.request import GenerationRequest
 from bot.engine.runner import Runner
-from bot.engine.sampler import Choice, draw
+from bot.engine.sampler import Choice, pick
 from bot.engine.scheduler import Job
 from bot.errors import (
     EngineMemoryError,
@@ -81,7 +81,7 @@ async def test_one_spoilt_candidate_fails_its_whole_request(local: OpenedLocal) 
     with pytest.raises(NumericError):
         await start(local, params=replace(LONG, num_candidates=3))
     await local.until_idle_and_empty()
-    assert len(local.engine._prefixes) == 0
+    assert len(local.engine._worker.prefixes) == 0
 
 
 async def test_a_request_that_failed_leaves_nothing_in_the_prefix_cache(
@@ -96,7 +96,7 @@ async def test_a_request_that_failed_leaves_nothing_in_the_prefix_cache(
     local.network.after.append(break_keys)
     with pytest.raises(NumericError):
         await start(local, sequence_key="k")
-    assert len(local.engine._prefixes) == 0
+    assert len(local.engine._worker.prefixes) == 0
     local.network.after.clear()
     (again,) = await start(local, sequence_key="k")
     assert (again.ids, again.num_cached_tokens) == (expected[0].ids, 0)
@@ -137,14 +137,14 @@ async def test_a_batch_without_memory_is_halved_and_everybody_is_answered(
 ) -> None:
     expected = [(await start(local, params=replace(FREE, seed=n)))[0].ids for n in range(12)]
     await start(local, sequence_key="kept")
-    assert len(local.engine._prefixes) == 1
+    assert len(local.engine._worker.prefixes) == 1
     raise_where(local, lambda pieces: len(pieces) > 3, OUT_OF_MEMORY)
     sizes: list[int] = []
     local.network.after.append(lambda pieces, _: sizes.append(len(pieces)))
     outcomes = await outcomes_of(*(start(local, params=replace(FREE, seed=n)) for n in range(12)))
     assert [o[0].ids for o in outcomes if isinstance(o, list)] == expected
     assert max(sizes) == 3
-    assert len(local.engine._prefixes) == 0
+    assert len(local.engine._worker.prefixes) == 0
     await local.until_idle_and_empty()
 
 
@@ -173,15 +173,15 @@ async def test_a_step_that_fails_after_the_pass_is_made_again_as_it_was(
 
     num_draws = 0
 
-    def draw_or_fail(logits: Tensor, choices: Sequence[Choice]) -> list[int]:
+    def pick_or_fail(logits: Tensor, choices: Sequence[Choice]) -> Tensor:
         nonlocal num_draws
         num_draws += 1
         if num_draws % 3 == 0 and len(choices) > 3:  # a lone request has three
             raise OUT_OF_MEMORY
-        return draw(logits, choices)
+        return pick(logits, choices)
 
     monkeypatch.setattr(KvSequence, "copy", copy)
-    monkeypatch.setattr(runner, "draw", draw_or_fail)
+    monkeypatch.setattr(drawing, "pick", pick_or_fail)
     outcomes = await outcomes_of(*(start(local, params=p) for p in params))
     for outcome, wanted in zip(outcomes, expected, strict=True):
         assert isinstance(outcome, list)
@@ -228,5 +228,8 @@ async def test_a_lone_request_for_which_no_memory_can_be_had_is_told(
     monkeypatch.setattr(Runner, "begin", begin)
     with pytest.raises(EngineMemoryError):
         await start(local)
-    assert (errors, len(local.engine._prefixes)) == ([], 0)  # once more without kept prefixes
+    assert (errors, len(local.engine._worker.prefixes)) == (
+        [],
+        0,
+    )  # once more without kept prefixes
     await start(local)

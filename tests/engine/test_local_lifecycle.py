@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from bot.engine.gpt2_loader import LoadedGpt2
-from bot.engine.request import Cancellation, EngineLoad
+from bot.engine.request import Cancellation
 from bot.engine.run import Run
 from bot.engine.runner import Runner
 from bot.engine.scheduler import Job
@@ -67,7 +67,7 @@ async def test_a_waiting_request_that_is_cancelled_never_runs(
     await gate.until_reached()
     waiting = start(narrow, cancellation=cancellation, on_token=lambda *token: tokens.extend(token))
     await asyncio.sleep(0)
-    assert narrow.engine.load() == EngineLoad(1, 1, 0.0)
+    assert (narrow.engine.load().num_waiting, narrow.engine.load().num_running) == (1, 1)
     waiting.cancel() if how == "task" else cancellation.cancel()
     gate.open()
     with pytest.raises((asyncio.CancelledError, WithdrawnError)):
@@ -203,7 +203,7 @@ async def test_the_engine_rests_and_wakes_up_again(local: OpenedLocal) -> None:
     for _ in range(30):
         await start(local, params=SHORT)
         await local.settle()
-    assert not local.engine._is_working
+    assert not local.engine._worker._is_working
 
 
 async def test_the_event_loop_stays_free_while_the_model_works(

@@ -115,8 +115,10 @@ async def test_what_runs_and_what_is_kept_stay_in_the_budget_together(
     totals: list[int] = []
 
     def weigh(*_: object) -> None:
-        assert opened.engine._runner is not None
-        totals.append(opened.engine._runner.num_bytes + opened.engine._prefixes.num_bytes)
+        assert opened.engine._worker.runner is not None
+        totals.append(
+            opened.engine._worker.runner.num_bytes + opened.engine._worker.prefixes.num_bytes
+        )
 
     opened.network.after.append(weigh)
     await asyncio.gather(

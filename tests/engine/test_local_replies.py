@@ -100,11 +100,12 @@ async def test_a_stream_equals_the_result(local: OpenedLocal) -> None:
 
 async def test_every_sampling_value_can_be_at_its_bounds(local: OpenedLocal) -> None:
     for params in (
-        SamplingParams(0.1, 0, 0.05, 0.5, 2.0, 10, 1, 8, 16, 0),
-        SamplingParams(2.0, 200, 1.0, 0.0, 1.0, 0, 16, 256, 1, 2**31 - 1),
-        SamplingParams(0.1, 1, 1.0, 0.5, 2.0, 1, 16, 8, 16, 2**31 - 1),
+        SamplingParams(0.1, 0, 0.05, 0.5, 2.0, 10, 10, 5.0, 1, 8, 16, 0),
+        SamplingParams(2.0, 200, 1.0, 0.0, 1.0, 0, 0, 0.0, 16, 256, 1, 2**31 - 1),
+        SamplingParams(0.1, 1, 1.0, 0.5, 2.0, 1, 1, 5.0, 16, 8, 16, 2**31 - 1),
     ):
-        made = await local.engine.generate(GenerationRequest(local.prompt, params))
+        said = (tuple(range(1, 200)), (), (7,))
+        made = await local.engine.generate(GenerationRequest(local.prompt, params, said))
         assert len(made) == params.num_candidates
         assert all(0 < len(c.ids) <= params.max_new_tokens for c in made)
 

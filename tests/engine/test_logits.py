@@ -1,6 +1,7 @@
-"""The rules over a reply, for a whole batch, against transformers' own processors."""
+"""The rules over a reply, for a whole batch, against transformers' and the reference's own."""
 
 import random
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -15,12 +16,18 @@ from transformers import (
 )
 
 from bot.dialogue.sampling import SamplingParams
-from bot.engine.logits import Said, apply_rules
+from bot.engine.logits import OwnTurns, Said, apply_rules
 from bot.engine.processors import ReplyRules
+from bot.engine.request import GenerationRequest
 
 NUM_IDS = 24
 END_IDS = (0, 5)
-OFF = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "min_new_tokens": 1}
+OFF = {
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "no_repeat_own_ngram_size": 0,
+    "min_new_tokens": 1,
+}
 
 
 def logits_for(num_rows: int, seed: int = 0) -> Tensor:
@@ -36,6 +43,10 @@ def replies(num_rows: int) -> list[list[int]]:
 
 def with_rules(**changes: float) -> SamplingParams:
     return SamplingParams(**OFF | changes)  # type: ignore[arg-type]  # a test's keyword arguments
+
+
+def said(ids: list[int], params: SamplingParams, own: Sequence[Sequence[int]]) -> Said:
+    return Said(ids, params, OwnTurns(own, params))
 
 
 def theirs(params: SamplingParams) -> list[LogitsProcessor]:
@@ -65,28 +76,31 @@ def theirs(params: SamplingParams) -> list[LogitsProcessor]:
 )
 def test_every_rule_equals_that_of_transformers(changes: dict[str, float]) -> None:
     params = with_rules(**changes)
-    said = replies(40)
-    logits = logits_for(len(said))
-    ruled = apply_rules(logits, [Said(ids, params) for ids in said], END_IDS)
-    for row, ids in enumerate(said):
+    spoken = replies(40)
+    logits = logits_for(len(spoken))
+    ruled = apply_rules(logits, [Said(ids, params) for ids in spoken], END_IDS)
+    for row, ids in enumerate(spoken):
         expected = logits[row : row + 1].clone()
         for processor in theirs(params):
             expected = processor(torch.tensor([ids], dtype=torch.long), expected)
         assert torch.equal(ruled[row : row + 1], expected)
-    spoken = [number for number, ids in enumerate(said) if ids]  # elsewhere the end is banned
-    assert torch.equal(ruled[spoken], logits[spoken]) == (not changes)
+    begun = [number for number, ids in enumerate(spoken) if ids]  # elsewhere the end is banned
+    assert torch.equal(ruled[begun], logits[begun]) == (not changes)
 
 
 def test_every_row_is_ruled_by_its_own_params() -> None:
     rng = random.Random(2)
     rows = [
-        Said(
+        said(
             ids,
             with_rules(
                 repetition_penalty=rng.choice((1.0, 1.2, 2.0)),
                 no_repeat_ngram_size=rng.choice((0, 1, 2, 3)),
+                no_repeat_own_ngram_size=rng.choice((0, 1, 2, 3)),
+                dry_multiplier=rng.choice((0.0, 0.8)),
                 min_new_tokens=rng.randint(1, 16),
             ),
+            rng.choices(replies(9), k=2),
         )
         for ids in replies(60)
     ]
@@ -100,20 +114,26 @@ def test_every_row_is_ruled_by_its_own_params() -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     ids=st.lists(st.integers(1, 4), max_size=20),
-    penalty=st.sampled_from((1.0, 1.3, 2.0)),
-    size=st.integers(0, 5),
-    least=st.integers(1, 16),
-    prompt=st.lists(st.integers(0, 9), max_size=5),
+    own=st.lists(st.lists(st.integers(0, 5), max_size=12), max_size=4),
+    changes=st.fixed_dictionaries(
+        {
+            "repetition_penalty": st.sampled_from((1.0, 1.3, 2.0)),
+            "no_repeat_ngram_size": st.integers(0, 5),
+            "no_repeat_own_ngram_size": st.integers(0, 5),
+            "dry_multiplier": st.sampled_from((0.0, 0.8, 5.0)),
+            "min_new_tokens": st.integers(1, 16),
+        }
+    ),
+    prompt=st.lists(st.integers(0, 9), min_size=1, max_size=5),
 )
 def test_rules_are_those_of_the_reference_engine(
-    ids: list[int], penalty: float, size: int, least: int, prompt: list[int]
+    ids: list[int], own: list[list[int]], changes: dict[str, float], prompt: list[int]
 ) -> None:
-    params = with_rules(repetition_penalty=penalty, no_repeat_ngram_size=size, min_new_tokens=least)
+    params = with_rules(**changes)
     logits = logits_for(1, seed=len(ids))
-    expected = ReplyRules(params, len(prompt), END_IDS)(
-        torch.tensor([[*prompt, *ids]], dtype=torch.long), logits
-    )
-    assert torch.equal(apply_rules(logits, [Said(ids, params)], END_IDS), expected)
+    asked = GenerationRequest(tuple(prompt), params, own_ids=tuple(map(tuple, own)))
+    expected = ReplyRules(asked, END_IDS)(torch.tensor([[*prompt, *ids]], dtype=torch.long), logits)
+    assert torch.equal(apply_rules(logits, [said(ids, params, own)], END_IDS), expected)
 
 
 def test_the_logits_that_come_in_are_left_as_they_were() -> None:

@@ -38,8 +38,8 @@ async def test_an_opened_engine_tells_what_it_serves(tiny_model: Path) -> None:
 async def test_closing_frees_the_model(tiny_model: Path) -> None:
     engine = await open_engine(tiny_model, model="tiny", device="cpu", dtype="auto")
     assert isinstance(engine, LocalEngine)
-    assert engine._runner is not None
-    network = weakref.ref(engine._runner._network)
+    assert engine._worker.runner is not None
+    network = weakref.ref(engine._worker.runner.network)
     await engine.generate(GenerationRequest((1, 2), SamplingParams(max_new_tokens=8)))
     await engine.close()
     gc.collect()

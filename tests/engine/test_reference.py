@@ -1,13 +1,12 @@
 """The reference engine against plain transformers and against slow, obvious code."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
 from bot.dialogue.sampling import SamplingParams
-from bot.engine.loader import load_model
 from bot.engine.request import Completion, FinishReason, GenerationRequest
 from bot.errors import ContextTooLongError
 from tests.engine.running import Opened
@@ -22,6 +21,7 @@ GREEDY = SamplingParams(
     max_new_tokens=24,
 )
 FREE = replace(GREEDY, top_k=0, seed=7)
+Turns = Sequence[tuple[int, ...]]
 
 
 def request(opened: Opened, params: SamplingParams, **changes: object) -> GenerationRequest:
@@ -48,7 +48,23 @@ def favour_the_end(opened: Opened, strength: float) -> None:
         transformer.ln_f.bias += strength * transformer.wte.weight[opened.loaded.end_ids[0]]
 
 
-def greedy_by_hand(opened: Opened, params: SamplingParams, prompt: tuple[int, ...]) -> list[int]:
+def dry_by_hand(reply: list[int], own: Turns, multiplier: float) -> dict[int, float]:
+    """What is taken from every token's logit, one token at a time."""
+    losses: dict[int, float] = {}
+    for text in (tuple(reply), *own):
+        for end in range(len(text)):
+            match = 0
+            while match < min(end, len(reply)) and text[end - 1 - match] == reply[-1 - match]:
+                match += 1
+            if match >= 2:
+                loss = multiplier * 1.75 ** (match - 2)
+                losses[text[end]] = max(loss, losses.get(text[end], 0))
+    return losses
+
+
+def greedy_by_hand(
+    opened: Opened, params: SamplingParams, prompt: tuple[int, ...], own: Turns = ()
+) -> list[int]:
     """The reply that the rules of SamplingParams define, one whole forward pass a token."""
     reply: list[int] = []
     end_id = opened.loaded.end_ids[0]
@@ -58,12 +74,17 @@ def greedy_by_hand(opened: Opened, params: SamplingParams, prompt: tuple[int, ..
             factor = params.repetition_penalty
             value = logits[token_id]
             logits[token_id] = value * factor if value < 0 else value / factor
-        size = params.no_repeat_ngram_size
-        for token_id in range(len(logits)):
-            grams = [tuple(reply[i : i + size]) for i in range(len(reply) - size + 1)]
-            new = tuple([*reply, token_id][-size:])
-            if size and token_id != end_id and new in grams:
-                logits[token_id] = float("-inf")
+        for token_id, loss in dry_by_hand(reply, own, params.dry_multiplier).items():
+            logits[token_id] -= loss if token_id != end_id else 0
+        for size, texts in (
+            (params.no_repeat_ngram_size, [tuple(reply)]),
+            (params.no_repeat_own_ngram_size, own),
+        ):
+            grams = [text[i : i + size] for text in texts for i in range(len(text) - size + 1)]
+            for token_id in range(len(logits)):
+                new = tuple([*reply, token_id][-size:])
+                if size and token_id != end_id and new in grams:
+                    logits[token_id] = float("-inf")
         if len(reply) < params.min_new_tokens:
             logits[end_id] = float("-inf")
         best = max(range(len(logits)), key=logits.__getitem__)
@@ -104,6 +125,41 @@ async def test_rules_over_the_reply_equal_slow_obvious_code(
         prompt = (opened.loaded.end_ids[0],)
     (completion,) = await opened.engine.generate(GenerationRequest(prompt, params))
     assert list(completion.ids) == greedy_by_hand(opened, params, prompt)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"no_repeat_own_ngram_size": 1},
+        {"no_repeat_own_ngram_size": 2, "no_repeat_ngram_size": 2},
+        {"no_repeat_own_ngram_size": 4, "repetition_penalty": 1.2},
+        {"dry_multiplier": 0.3},
+        {"dry_multiplier": 5.0, "no_repeat_own_ngram_size": 3},
+    ],
+    ids=str,
+)
+async def test_rules_over_earlier_turns_equal_slow_obvious_code(
+    opened: Opened, changes: dict[str, float]
+) -> None:
+    plain = greedy_by_hand(opened, GREEDY, opened.prompt)
+    own = (tuple(plain[:9]), tuple(plain[5:]), (plain[0], *opened.loaded.end_ids))
+    params = replace(GREEDY, max_new_tokens=14, **changes)  # type: ignore[arg-type]  # a test's
+    (completion,) = await opened.engine.generate(GenerationRequest(opened.prompt, params, own))
+    assert list(completion.ids) == greedy_by_hand(opened, params, opened.prompt, own)
+    assert list(completion.ids) != plain[:14]
+
+
+async def test_the_words_of_members_may_be_said_again(opened: Opened) -> None:
+    plain = greedy_by_hand(opened, GREEDY, opened.prompt)
+    prompt = (*plain, *opened.loaded.end_ids, *opened.prompt)
+    params = replace(GREEDY, no_repeat_own_ngram_size=1, dry_multiplier=5.0, no_repeat_ngram_size=2)
+    without = replace(params, no_repeat_own_ngram_size=0, dry_multiplier=0)
+    by_members, free, by_the_bot = [
+        (await opened.engine.generate(GenerationRequest(prompt, each, own)))[0].ids
+        for each, own in ((params, ()), (without, (prompt,)), (params, (prompt,)))
+    ]
+    assert by_members == free
+    assert by_the_bot != free
 
 
 async def test_rules_change_this_reply(opened: Opened) -> None:
@@ -213,8 +269,8 @@ async def test_stream_equals_the_result(opened: Opened) -> None:
 
 async def test_every_sampling_value_can_be_at_its_bounds(opened: Opened) -> None:
     for params in (
-        SamplingParams(0.1, 0, 0.05, 0.5, 2.0, 10, 1, 8, 16, 0),
-        SamplingParams(2.0, 200, 1.0, 0.0, 1.0, 0, 16, 256, 1, 2**31 - 1),
+        SamplingParams(0.1, 0, 0.05, 0.5, 2.0, 10, 10, 5.0, 1, 8, 16, 0),
+        SamplingParams(2.0, 200, 1.0, 0.0, 1.0, 0, 0, 0.0, 16, 256, 1, 2**31 - 1),
     ):
         completions = await opened.engine.generate(request(opened, params))
         assert len(completions) == params.num_candidates
@@ -227,19 +283,3 @@ async def test_times_and_counts_are_told(opened: Opened) -> None:
     assert completion.first_token_seconds <= completion.total_seconds
     assert opened.engine.load().tokens_per_second > 0
     assert opened.engine.load().num_running == 0
-
-
-async def test_a_models_own_sampling_defaults_do_not_leak(
-    opened: Opened, tiny_model: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    for path in tiny_model.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    (folder / "generation_config.json").write_text(
-        '{"eos_token_id": 0, "suppress_tokens": [5, 6, 7, 8], "repetition_penalty": 5.0,'
-        ' "num_beams": 1, "typical_p": 0.1, "begin_suppress_tokens": [1, 2, 3], "max_length": 9}'
-    )
-    network = load_model(folder, "cpu", "float32").network
-    own = opened.loaded.network.generation_config.to_diff_dict()
-    assert network.generation_config.to_diff_dict() == own

@@ -14,6 +14,7 @@ from evaluation.generate import Memory, Plan, answer_dialogue, exchanges_of, par
 from evaluation.output import Output
 from evaluation.reading import read_items
 from evaluation.voices import Spoken, remembered
+from tests.tiny_models import make_tiny_gpt2
 
 Capture = pytest.CaptureFixture[str]
 DIALOGUES = (
@@ -145,6 +146,7 @@ def test_a_preset_and_values_over_it_make_the_params() -> None:
     params = parse_params("deterministic", ["top_k=3", "no_repeat_ngram_size=4"])
     assert (params.temperature, params.top_k, params.no_repeat_ngram_size) == (0.1, 3, 4)
     assert parse_params(None, []) == SamplingParams()
+    assert parse_params(None, [], "embedded").no_repeat_ngram_size == 6
     for wrong in ("top_k", "top_k=many", "top_k=-1", "heat=3"):
         with pytest.raises(InputError, match=f"--set {wrong} is not NAME=VALUE"):
             parse_params(None, [wrong])
@@ -179,3 +181,24 @@ def test_beams_find_a_reply_at_least_as_likely_as_greedy(
     options = ["--out", str(tmp_path / "x"), "--beams", "2"]
     assert main(["generate", str(tiny_model), str(dialogues), *options]) == 65
     assert "add --guards off" in capsys.readouterr().err
+
+
+def test_candidates_are_ranked_as_the_run_says(
+    tiny_model: Path, dialogues: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    reverse = make_tiny_gpt2(tmp_path / "reverse", seed=5)
+    many = ["--set", "num_candidates=4", "--limit", "1"]
+    about, *rows = generated(
+        tiny_model, dialogues, tmp_path / "mmi", *many, "--reverse-model", str(reverse)
+    )
+    assert (about["run"]["rank"], about["run"]["reverse_model"]) == ("mmi", str(reverse))
+    assert about["run"]["reverse_revision"].startswith("sha256:")
+    assert {"mean_logprob_alone", "mean_logprob_back"} <= rows[0]["scores"].keys()
+    about, *rows = generated(
+        tiny_model, dialogues, tmp_path / "alone", *many, "--rank", "likelihood"
+    )
+    assert about["run"]["rank"] == "likelihood"
+    assert rows[0]["scores"]["score"] == rows[0]["scores"]["mean_logprob"]
+    wrong = ["--out", str(tmp_path / "x"), "--guards", "off", "--reverse-model", str(reverse)]
+    assert main(["generate", str(tiny_model), str(dialogues), *wrong]) == 65
+    assert "nothing is ranked" in capsys.readouterr().err

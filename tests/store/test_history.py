@@ -52,7 +52,8 @@ async def test_the_head_is_the_newest_bot_turn(history: SqlHistory, clock: Clock
 async def test_everything_of_a_draft_is_stored(database: Database, history: SqlHistory) -> None:
     params = SamplingParams(temperature=0.5, seed=3)
     rejected = (Rejected("echo", {"fault": "echo", "score": -1.5}), Rejected("loop", {}))
-    await talk(history, said(1, "question"), "answer", params=params, rejected=rejected, seed=2**40)
+    made = {"params": params, "rejected": rejected, "seed": 2**40, "scores": {"score": -0.5}}
+    await talk(history, said(1, "question"), "answer", **made)
     user, bot = await rows(database, tables.turn)
     assert (user["role"], user["text"], user["source_message_id"]) == ("user", b"question", 1)
     assert (user["guild_id"], user["origin"], user["num_tokens"]) == (GUILD, "discord", 3)
@@ -61,6 +62,7 @@ async def test_everything_of_a_draft_is_stored(database: Database, history: SqlH
     assert (bot["model"], bot["revision"], bot["finish_reason"]) == ("tiny", "main", "stop")
     assert (bot["num_tokens"], bot["num_prompt_tokens"], bot["latency_ms"]) == (2, 4, 12)
     assert SamplingParams(**bot["params"]) == params
+    assert (user["scores"], bot["scores"]) == (None, {"score": -0.5})
     stored = await rows(database, tables.candidate)
     assert [(row["rank"], row["text"], row["scores"]) for row in stored] == [
         (1, b"echo", {"fault": "echo", "score": -1.5}),

@@ -70,6 +70,25 @@ async def test_an_older_database_is_upgraded_with_its_rows(older_url: str, tmp_p
     await database.close()
 
 
+async def test_the_schema_before_is_upgraded_with_its_rows(url: str, tmp_path: Path) -> None:
+    """What 0003 adds is empty in rows that stood before, and filled in new ones."""
+    database = await opened(url, tmp_path)
+    exchange = await talk(SqlHistory(database, origin="discord"), said(11))
+    async with database.writing() as connection:
+        await connection.execute(text("ALTER TABLE turn DROP COLUMN scores"))
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    await database.close()
+    database = await opened(url, tmp_path)
+    async with database.reading() as connection:
+        assert await connection.run_sync(differences) == []
+    history = SqlHistory(database, origin="discord")
+    assert texts(await history.path(exchange.bot.turn_id, 9)) == ["hello", "hi"]
+    await talk(history, said(12), scores={"score": -0.5})
+    stored = [row["scores"] for row in await rows(database, tables.turn)]
+    assert stored == [None, None, None, {"score": -0.5}]
+    await database.close()
+
+
 async def test_what_an_upgraded_table_refers_to_still_counts(
     older_url: str, tmp_path: Path
 ) -> None:

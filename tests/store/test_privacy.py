@@ -48,7 +48,8 @@ async def settle(database: Database, user_id: int) -> None:
 async def test_an_export_holds_everything_of_a_member(
     database: Database, history: SqlHistory, inbox: SqlInbox, privacy: SqlPrivacy
 ) -> None:
-    await talk(history, said(1, "mine"), "yours", rejected=(Rejected("not this", {}),))
+    scores = {"scores": {"echo": 0.5}}
+    await talk(history, said(1, "mine"), "yours", rejected=(Rejected("not this", {}),), **scores)
     await talk(history, said(2, "of Ben", author_id=BEN), "to Ben")
     await inbox.record(said(3, "waiting"))
     await settle(database, ANNA)
@@ -61,7 +62,7 @@ async def test_an_export_holds_everything_of_a_member(
         "locale": "ko",
         "turns": [
             {"role": "user", "text": "mine", "created_at": moment, **place},
-            {"role": "bot", "text": "yours", "created_at": moment, **place},
+            {"role": "bot", "text": "yours", "created_at": moment, **place, **scores},
         ],
         "unused_answers": ["not this"],
         "inbox": [
@@ -90,7 +91,8 @@ async def test_in_a_shared_channel_the_nodes_stay_blank_and_nameless(
     database: Database, history: SqlHistory, inbox: SqlInbox, privacy: SqlPrivacy
 ) -> None:
     await inbox.record(said(1, "of Anna"))
-    anna = await talk(history, said(1, "of Anna"), "to Anna", rejected=(Rejected("x", {}),))
+    made = {"rejected": (Rejected("x", {}),), "scores": {"echo": 0.5}}
+    anna = await talk(history, said(1, "of Anna"), "to Anna", **made)
     await inbox.record_part(1, 0, 71)
     await inbox.close(1)
     ben = await talk(history, said(2, "of Ben", author_id=BEN), "to Ben")
@@ -100,7 +102,7 @@ async def test_in_a_shared_channel_the_nodes_stay_blank_and_nameless(
     assert await count(database, tables.candidate) == 0
     user, bot, *_ = await rows(database, tables.turn)
     assert (user["text"], user["author_id"], user["source_message_id"]) == (b"", None, None)
-    assert (bot["text"], bot["parent_id"]) == (b"", anna.user.turn_id)
+    assert (bot["text"], bot["parent_id"], bot["scores"]) == (b"", anna.user.turn_id, None)
     (part,) = await rows(database, tables.reply_message)
     assert part["answers_id"] is None
     assert await count(database, tables.inbox) == 0

@@ -8,6 +8,7 @@ from training.budget import Budget, Schedule, parse_budget
     [
         ("60s", Budget(num_seconds=60)),
         ("5min", Budget(num_seconds=300)),
+        ("5m", Budget(num_seconds=300)),
         ("1.5h", Budget(num_seconds=5400)),
         ("300k", Budget(num_tokens=300_000)),
         ("25M", Budget(num_tokens=25_000_000)),

@@ -2,14 +2,16 @@ from itertools import islice
 
 import torch
 
-from training.corpus import IGNORED, Batch, Corpus, Position
+from training.corpus import Batch, Corpus, Position
+from training.forms import IGNORED, BotTurns
 from training.smalltalk.grammar import Grammar
+from training.sources import Invented
 from training.trainer import Trainer
 from training.vocabulary import END_ID
 
 
 def corpus(grammar: Grammar, trained: Trainer, seed: str = "a") -> Corpus:
-    return Corpus(grammar, trained.tokenizer, seed, batch_tokens=1024)
+    return Corpus(Invented(grammar), trained.tokenizer, seed, 1024, BotTurns())
 
 
 def same(one: Batch, other: Batch) -> bool:

@@ -1,5 +1,6 @@
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -16,12 +17,11 @@ from bot.engine.request import (
     GenerationRequest,
 )
 from bot.engine.tokenizer import load_tokenizer
-from tests.training.conftest import TINY
 from training import pretrain
 from training.curve import draw_curve
 from training.model_card import main as model_card
 from training.smalltalk.grammar import Grammar
-from training.trainer import Trainer
+from training.trainer import Plan, Trainer
 from training.voice import GREEDY, Voice, open_voice
 
 
@@ -77,9 +77,10 @@ def test_the_tokenizer_knows_every_character_and_no_word_at_two_places(folder: P
 def test_the_program_trains_resumes_and_exports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(pretrain, "Plan", lambda seed: TINY)
+    monkeypatch.setattr(pretrain, "Plan", partial(Plan, tokenizer_dialogues=300))
     out = ["--out", str(tmp_path), "--threads", "1"]
-    assert pretrain.main([*out, "--budget", "2k"]) == 0
+    small = ["--seed", "3", "--layers", "1", "--heads", "2", "--width", "32"]
+    assert pretrain.main([*out, *small, "--budget", "2k"]) == 0
     first = capsys.readouterr().out
     assert "sha256" in first
     assert pretrain.main([*out, "--budget", "4k", "--resume"]) == 0

@@ -7,10 +7,12 @@ import torch
 from tests.training.conftest import TINY, train_tiny
 from training.budget import Budget
 from training.corpus import Corpus
+from training.forms import BotTurns
 from training.network import loss_of, new_network
 from training.smalltalk.grammar import Grammar
 from training.smalltalk.words import Split
-from training.trainer import Trainer, load_checkpoint, save_checkpoint
+from training.sources import Invented
+from training.trainer import Trainer, read_checkpoint, save_checkpoint
 
 
 def weights(trainer: Trainer) -> list[torch.Tensor]:
@@ -23,18 +25,20 @@ def test_the_same_seed_and_budget_make_the_same_weights(grammar: Grammar) -> Non
 
 
 def test_the_loss_falls(grammar: Grammar) -> None:
-    losses = [step.loss for step in Trainer(TINY, grammar).steps(Budget(num_tokens=30_000))]
+    losses = [
+        step.loss for step in Trainer(TINY, Invented(grammar)).steps(Budget(num_tokens=30_000))
+    ]
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
 
 
 def test_a_resumed_training_ends_with_the_same_weights(grammar: Grammar, tmp_path: Path) -> None:
     budget = Budget(num_tokens=5_000)
-    whole = Trainer(TINY, grammar)
+    whole = Trainer(TINY, Invented(grammar))
     list(whole.steps(budget))
-    first = Trainer(TINY, grammar)
+    first = Trainer(TINY, Invented(grammar))
     list(islice(first.steps(budget), 4))
     save_checkpoint(first, tmp_path / "checkpoint.pt")
-    resumed = load_checkpoint(tmp_path / "checkpoint.pt", grammar)
+    resumed = Trainer.restore(read_checkpoint(tmp_path / "checkpoint.pt"), Invented(grammar))
     assert resumed.progress == first.progress
     list(resumed.steps(budget))
     assert resumed.progress.num_tokens == whole.progress.num_tokens
@@ -46,7 +50,7 @@ def test_a_smaller_budget_ends_a_resumed_training(trained: Trainer) -> None:
 
 
 def test_a_budget_in_seconds_ends(grammar: Grammar) -> None:
-    trainer = Trainer(TINY, grammar)
+    trainer = Trainer(TINY, Invented(grammar))
     steps = list(trainer.steps(Budget(num_seconds=0.05)))
     assert steps
     assert trainer.progress.num_seconds >= 0.05
@@ -55,7 +59,7 @@ def test_a_budget_in_seconds_ends(grammar: Grammar) -> None:
 def test_the_loss_is_that_of_transformers(trained: Trainer, grammar: Grammar) -> None:
     """The fast loss against the slow, obvious one, padding included."""
     network = trained.averaged_network()
-    batch = Corpus(grammar, trained.tokenizer, "x", 512).chunk(0)[0]
+    batch = Corpus(Invented(grammar), trained.tokenizer, "x", 512, BotTurns()).chunk(0)[0]
     with torch.no_grad():
         total, num_targets = loss_of(network, batch)
         mask = torch.ones_like(batch.ids)
@@ -64,7 +68,9 @@ def test_the_loss_is_that_of_transformers(trained: Trainer, grammar: Grammar) ->
 
 
 def test_training_brings_the_held_out_loss_down(trained: Trainer, grammar: Grammar) -> None:
-    assert trained.evaluate(Split.HELD_OUT) < Trainer(TINY, grammar).evaluate(Split.HELD_OUT)
+    assert trained.evaluate(grammar, Split.HELD_OUT) < Trainer(TINY, Invented(grammar)).evaluate(
+        grammar, Split.HELD_OUT
+    )
 
 
 def test_a_new_network_depends_on_the_seed_alone() -> None:

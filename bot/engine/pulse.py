@@ -1,0 +1,108 @@
+"""The sign of life of an engine's thread: written there, read by whoever watches it.
+
+No torch here.
+"""
+
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import inf
+from typing import Protocol
+
+from bot.engine.request import Engine
+
+# A round is what a thread does between two beats. Of one like which none was seen yet: 512 tokens
+# of a prompt take a large model on an old processor 10 s and more, on a busy one much more.
+UNKNOWN_SECONDS = 60.0
+LEAST_SECONDS = 5.0  # rounds of 50 ms, and what another busy program makes of them
+TIMES_EXPECTED = 6.0
+NUM_LINES = 8  # of the place where a thread hangs
+
+
+class Pulse:
+    """Beats while an engine's thread has work; still for too long, it hangs.
+
+    The patience grows with what a round is expected to take: its tokens, at the best rate that
+    was seen (many at once are faster than one, so one alone says too much, never too little),
+    and not less than the longest round until now. `clock` tells seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.num_beats = 0
+        self.is_working = False
+        self.is_dead = False  # the thread will do nothing any more
+        self._clock = clock
+        self._longest_seconds = 0.0
+        self._token_seconds = inf
+        self._num_tokens: int | None = None
+        self._began_at: float | None = None
+        self._thread_id: int | None = None
+
+    def wake(self) -> None:
+        """There is work; from any thread, before the engine's begins with it."""
+        self.is_working = True
+
+    def beat(self, num_tokens: int | None = 0) -> None:
+        """A round begins, and the last one has ended; in the engine's thread.
+
+        `num_tokens` go through the network in it; None: nobody knows.
+        """
+        now = self._clock()
+        if self._began_at is not None:
+            seconds = now - self._began_at
+            self._longest_seconds = max(self._longest_seconds, seconds)
+            if self._num_tokens:
+                self._token_seconds = min(self._token_seconds, seconds / self._num_tokens)
+        self._began_at, self._num_tokens = now, num_tokens
+        self._thread_id = threading.get_ident()
+        self.num_beats += 1
+
+    def rest(self) -> None:
+        """Nothing is left to do; in the engine's thread."""
+        self.beat()
+        self._began_at = None
+        self.is_working = False
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Work of which nobody knows how long it takes; in the engine's thread."""
+        self.wake()
+        self.beat(None)
+        try:
+            yield
+        finally:
+            self.rest()
+
+    def die(self) -> None:
+        """The thread ends though there is work."""
+        self.is_dead = True
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long the round that runs now may take."""
+        known = TIMES_EXPECTED * self._longest_seconds
+        expected = UNKNOWN_SECONDS
+        if self._num_tokens is not None and self._num_tokens * self._token_seconds < inf:
+            expected = TIMES_EXPECTED * self._num_tokens * self._token_seconds
+        return max(LEAST_SECONDS, known, min(expected, UNKNOWN_SECONDS))
+
+    def where(self) -> str:
+        """Which lines the thread is at, for the log; they hold nothing that was said."""
+        frame = None if self._thread_id is None else sys._current_frames().get(self._thread_id)  # noqa: SLF001 - documented, whatever its name
+        return (
+            "(no thread)"
+            if frame is None
+            else "".join(traceback.format_stack(frame, NUM_LINES)).rstrip()
+        )
+
+
+class LivingEngine(Engine, Protocol):
+    """An engine that shows whether its thread lives."""
+
+    @property
+    def pulse(self) -> Pulse:
+        """The sign of life of its thread."""
+        ...

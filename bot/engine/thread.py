@@ -1,0 +1,113 @@
+"""The one thread of an engine. It can be left behind: a hung one does not keep the bot from ending.
+
+No torch here.
+"""
+
+import atexit
+import logging
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+# The interpreter should not be taken apart under a thread that loads a model or is in a step.
+EXIT_SECONDS = 10.0
+_EXIT_LEFT_BEHIND = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    future: "Future[Any]"
+    run: Callable[[], Any]
+
+    def do(self) -> None:
+        """Run it, unless it was cancelled; whoever waits gets its error, whatever that is."""
+        if not self.future.set_running_or_notify_cancel():
+            return
+        try:
+            self.future.set_result(self.run())
+        except BaseException as error:
+            self.future.set_exception(error)
+
+
+class _Daemon(threading.Thread):
+    pass
+
+
+def is_any_left() -> bool:
+    """Whether an engine's thread still runs; Python must not end under it, see `_end`."""
+    return any(isinstance(thread, _Daemon) for thread in threading.enumerate())
+
+
+class EngineThread(Executor):
+    """Runs what is submitted, one after the other.
+
+    A ThreadPoolExecutor's threads are waited for when Python ends, however long that takes.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._submitted: SimpleQueue[_Work | None] = SimpleQueue()
+        self._lock = threading.Lock()  # nothing is submitted after the end
+        self._is_shut = False
+        self._thread = _Daemon(target=_run, args=(self._submitted,), name=name, daemon=True)
+        self._thread.start()
+        # An engine that nobody closed, or whose close was given up, lets its thread go, too.
+        weakref.finalize(self, self._submitted.put, None).atexit = False
+        self._end = partial(_end, self._thread)
+        atexit.register(self._end)
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        """Run `fn` after what came before. Raises RuntimeError after `shutdown`."""
+        future: Future[T] = Future()
+        with self._lock:
+            if self._is_shut:
+                raise RuntimeError("the engine's thread takes nothing more")
+            self._submitted.put(_Work(future, partial(fn, *args, **kwargs)))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor has it
+        """End the thread after what was submitted; with `cancel_futures` after what is running."""
+        with self._lock:
+            self._is_shut = True
+            if cancel_futures:
+                _cancel_all(self._submitted)
+            self._submitted.put(None)
+        if wait:
+            self._thread.join()
+            atexit.unregister(self._end)
+
+
+def _end(thread: threading.Thread) -> None:
+    """Wait for `thread` when Python ends, but not for ever.
+
+    Python would stop it in the middle of torch's code when it comes back from there, and that
+    aborts with a signal.
+    """
+    thread.join(EXIT_SECONDS)
+    if thread.is_alive():
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(_EXIT_LEFT_BEHIND)
+
+
+def _run(submitted: "SimpleQueue[_Work | None]") -> None:
+    while (work := submitted.get()) is not None:
+        work.do()
+        del work  # it holds the model while the thread waits for the next
+
+
+def _cancel_all(submitted: "SimpleQueue[_Work | None]") -> None:
+    while not submitted.empty():
+        with suppress(Empty):
+            work = submitted.get_nowait()
+            if work is not None:
+                work.future.cancel()

@@ -1,0 +1,257 @@
+"""An engine whose thread hangs or dies is told of, and replaced."""
+
+import asyncio
+import gc
+import threading
+import time
+import weakref
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from bot.dialogue.sampling import SamplingParams
+from bot.engine.gpt2_loader import LoadedGpt2
+from bot.engine.limits import EngineLimits
+from bot.engine.pulse import UNKNOWN_SECONDS
+from bot.engine.request import Passage, PredictionRequest
+from bot.engine.supervision import MOST_REBUILDS, SupervisedEngine
+from bot.engine.worker import Worker
+from bot.errors import (
+    ContextTooLongError,
+    DeadlineError,
+    EngineBrokenError,
+    EngineClosedError,
+    EngineStuckError,
+    ModelError,
+)
+from tests.engine.running import outcomes_of
+from tests.engine.supervised import Nursery, ask
+
+
+@pytest.fixture
+def nursery(loaded_gpt2: LoadedGpt2) -> Iterator[Nursery]:
+    nursery = Nursery(loaded_gpt2, EngineLimits(num_rows=2))
+    yield nursery
+    nursery.close()
+
+
+@pytest.fixture
+async def engine(nursery: Nursery) -> AsyncIterator[SupervisedEngine]:
+    engine = await nursery.supervised()
+    yield engine
+    closing = asyncio.create_task(engine.close())
+    done, _ = await asyncio.wait({closing}, timeout=5)
+    assert done
+
+
+async def test_whoever_waits_for_a_hung_engine_is_told_and_the_next_one_answers(
+    nursery: Nursery, engine: SupervisedEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    hang = nursery.hang()
+    tasks = [ask(engine) for _ in range(5)]  # two of them run, three wait
+    scoring = asyncio.create_task(engine.score([Passage((1,), (2,))]))
+    await hang.until_reached()
+    await nursery.looks.until(lambda: len(nursery.networks) == 2)
+    assert [type(o) for o in await outcomes_of(*tasks)] == [EngineStuckError] * 5
+    with pytest.raises(EngineStuckError):
+        await scoring
+    (completion,) = await ask(engine)
+    assert completion.ids
+    assert len(await engine.score([Passage((1,), (2, 3))])) == 1
+    assert (await engine.predict(PredictionRequest((1, 2), SamplingParams(), 3))).steps
+    assert "in __call__" in caplog.text  # the hang's own line
+    hang.release()
+
+
+async def test_a_long_round_is_waited_for_and_the_event_loop_stays_free(
+    nursery: Nursery, engine: SupervisedEngine
+) -> None:
+    hang = nursery.hang()
+    task = ask(engine)
+    await hang.until_reached()
+    await nursery.looks.let_pass(round(UNKNOWN_SECONDS))
+    assert not task.done()
+    hang.release()
+    assert await task
+    await nursery.until_idle()
+    await nursery.looks.let_pass(2 * round(UNKNOWN_SECONDS))  # nothing to do is no hang
+    assert await ask(engine)
+    assert len(nursery.networks) == 1
+
+
+async def test_a_machine_that_is_known_to_be_quick_is_found_to_hang_within_seconds(
+    nursery: Nursery, engine: SupervisedEngine
+) -> None:
+    await ask(engine)
+    hang = nursery.hang()
+    task = ask(engine)
+    await hang.until_reached()
+    await nursery.looks.let_pass(8)
+    assert [type(o) for o in await outcomes_of(task)] == [EngineStuckError]
+    hang.release()
+
+
+async def test_a_thread_that_died_is_noticed_at_the_next_look_and_freed_before_the_next_is_opened(
+    nursery: Nursery, engine: SupervisedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Worker, "_admit", fail)
+        patch.setattr(Worker, "_give_up", fail)
+        nursery.may_open.clear()
+        task = ask(engine)
+        await nursery.looks.until(task.done)
+        assert isinstance(task.exception(), EngineStuckError)
+    later = ask(engine)
+    while nursery.engines[0]._worker.runner is not None:  # noqa: ASYNC110  # nothing tells it
+        await asyncio.sleep(0)
+    assert len(nursery.engines) == 1
+    nursery.may_open.set()
+    assert await later
+
+
+async def test_whoever_comes_while_the_next_one_is_opened_waits_for_it_as_long_as_it_may(
+    nursery: Nursery, engine: SupervisedEngine
+) -> None:
+    hang = nursery.hang()
+    first = ask(engine)
+    await hang.until_reached()
+    nursery.may_open.clear()
+    await nursery.looks.until(first.done)
+    too_late, cancelled, patient = ask(engine, deadline=time.monotonic()), ask(engine), ask(engine)
+    (outcome,) = await outcomes_of(too_late)
+    assert isinstance(outcome, DeadlineError)
+    assert engine.load().num_running == 0
+    cancelled.cancel()
+    nursery.may_open.set()
+    assert await patient
+    assert cancelled.cancelled()
+    assert isinstance(first.exception(), EngineStuckError)
+    hang.release()
+
+
+async def test_a_hung_thread_that_goes_on_frees_its_model_and_ends(
+    nursery: Nursery, engine: SupervisedEngine
+) -> None:
+    hang = nursery.hang()
+    task = ask(engine)
+    await hang.until_reached()
+    (thread,) = [
+        one for one in threading.enumerate() if one.ident == nursery.engines[0].pulse._thread_id
+    ]
+    await nursery.looks.until(lambda: len(nursery.networks) == 2)
+    assert isinstance((await outcomes_of(task))[0], EngineStuckError)
+    del nursery.engines[0]
+    lost = weakref.ref(nursery.networks.pop(0))
+    hang.release()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*engine._left_behind)
+    thread.join(5)
+    assert not thread.is_alive()
+    del hang, task
+    gc.collect()
+    assert lost() is None
+
+
+async def test_a_hung_thread_does_not_keep_the_engine_from_closing(nursery: Nursery) -> None:
+    engine = await nursery.supervised()
+    hang = nursery.hang()
+    task = ask(engine)
+    await hang.until_reached()
+    closing = asyncio.create_task(engine.close())
+    await nursery.looks.until(closing.done)
+    assert isinstance((await outcomes_of(task))[0], EngineClosedError)
+    with pytest.raises(EngineClosedError):
+        await ask(engine)
+    await closing
+    await engine.close()
+    hang.release()
+
+
+async def test_an_engine_can_be_closed_while_the_next_one_is_opened(nursery: Nursery) -> None:
+    engine = await nursery.supervised()
+    hang = nursery.hang()
+    first = ask(engine)
+    await hang.until_reached()
+    nursery.may_open.clear()
+    await nursery.looks.until(first.done)
+    waiting = ask(engine)
+    hang.release()
+    await asyncio.sleep(0)
+    await engine.close()
+    outcomes = await outcomes_of(first, waiting)
+    assert [type(outcome) for outcome in outcomes] == [EngineStuckError, EngineClosedError]
+
+
+@pytest.mark.parametrize("fault", [ModelError("no memory"), OSError("gone")], ids=repr)
+async def test_where_there_is_no_next_one_the_bot_has_to_start_again(
+    nursery: Nursery, engine: SupervisedEngine, fault: Exception
+) -> None:
+    hang = nursery.hang()
+    nursery.faults = [fault]
+    first = ask(engine)
+    await hang.until_reached()
+    await nursery.looks.until(first.done)
+    second = ask(engine)
+    outcomes = await outcomes_of(first, second)
+    assert [type(outcome) for outcome in outcomes] == [EngineStuckError, EngineBrokenError]
+    with pytest.raises(EngineBrokenError):
+        await engine.score([Passage((1,), (2,))])
+    hang.release()
+
+
+async def test_an_engine_that_hangs_again_and_again_is_given_up(
+    nursery: Nursery, engine: SupervisedEngine
+) -> None:
+    hangs, outcomes = [], []
+    for number in range(MOST_REBUILDS + 1):
+        hangs.append(nursery.hang())
+        task = ask(engine)
+        await hangs[-1].until_reached()
+        await nursery.looks.until(task.done)
+        outcomes += await outcomes_of(task)
+        more = number + 2 if number < MOST_REBUILDS else number + 1
+        await nursery.looks.until(lambda more=more: len(nursery.networks) == more)  # type: ignore[misc]  # a default that mypy cannot infer
+    expected = [EngineStuckError] * MOST_REBUILDS + [EngineBrokenError]
+    assert [type(outcome) for outcome in outcomes] == expected
+    for hang in hangs:
+        hang.release()
+
+
+async def test_what_an_engine_says_of_a_request_is_handed_on(
+    nursery: Nursery, engine: SupervisedEngine
+) -> None:
+    with pytest.raises(ContextTooLongError):
+        await engine.predict(PredictionRequest((1,) * 300, SamplingParams(), 3))
+
+    def fail(_: object) -> None:
+        raise TimeoutError("the engine's own")
+
+    nursery.networks[0].before.append(fail)
+    with pytest.raises(TimeoutError, match="the engine's own"):
+        await ask(engine)
+
+
+async def test_cancelling_a_caller_cancels_the_request(
+    nursery: Nursery, engine: SupervisedEngine
+) -> None:
+    hang = nursery.hang()
+    task = ask(engine)
+    await hang.until_reached()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    hang.release()
+    assert await ask(engine)
+    await nursery.until_idle()
+    assert engine.load().num_rows == 0
+    assert nursery.networks[0].num_passes > 1
+
+
+async def test_forgetting_empties_the_living_engine(engine: SupervisedEngine) -> None:
+    await ask(engine)
+    engine.forget()
+    assert await ask(engine)
+    assert engine.info.model == "tiny"

@@ -1,5 +1,6 @@
 """The use cases of a conversation: respond, reset, and which settings are in force."""
 
+import asyncio
 import logging
 import time
 from dataclasses import dataclass
@@ -64,10 +65,11 @@ class Conversation:
         """
         started_at = time.perf_counter()
         for _ in range(NUM_TRIES):
-            params = (await self.effective(place_of(said))).params
-            recollection = await self._recall(said)
+            effective, recollection = await asyncio.gather(
+                self.effective(place_of(said)), self._recall(said)
+            )
             answer = await self._speaker.answer(
-                said, recollection.turns, params, cancellation, show
+                said, recollection.turns, effective.params, cancellation, show
             )
             if cancellation.cancelled:
                 raise WithdrawnError

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bot.dialogue.prompt import Tokenizer, encode_turn
-from bot.engine.checkpoint import resolve_model
+from bot.engine.checkpoint import inspect_checkpoint, is_hub_id, resolve_model
 from bot.engine.opening import open_tokenizer
 from bot.errors import ModelError, WrongSettingsError
 from bot.ports import TokenizerThread
@@ -22,7 +22,8 @@ _PROBES = (
 def find_reverse_model(settings: Settings) -> Path | None:
     """The folder that REVERSE_MODEL means, None where it is not set; it is never fetched here.
 
-    Raises ModelError where it is not there, WrongSettingsError where it is MODEL once more.
+    Raises ModelError where it is not there or is no model, WrongSettingsError where it is MODEL
+    once more.
     """
     reverse_model = settings.reverse_model
     if reverse_model is None:
@@ -30,6 +31,12 @@ def find_reverse_model(settings: Settings) -> Path | None:
     try:
         folder = resolve_model(reverse_model, None, MODELS_FOLDER)
     except ModelError as error:
+        if not is_hub_id(reverse_model):
+            raise ModelError(
+                "REVERSE_MODEL is {model}, but there is no such folder: name one that is there, or "
+                "leave REVERSE_MODEL empty.",
+                model=reverse_model,
+            ) from error
         raise ModelError(
             "REVERSE_MODEL is {model}, but it is not on this machine: name a folder, or fetch it "
             "with `python -m bot fetch {model}`.",
@@ -41,6 +48,7 @@ def find_reverse_model(settings: Settings) -> Path | None:
             "trained on turns in reverse order. Leave REVERSE_MODEL empty to do without.",
             model=reverse_model,
         )
+    inspect_checkpoint(folder)
     return folder
 
 

@@ -41,6 +41,7 @@ class Asked:
     params: SamplingParams
     deadline: float
     cancellation: Cancellation
+    num_erasures: int  # of which `turns` hold nothing
     show: ShowDraft | None = None
 
 
@@ -81,6 +82,7 @@ class Speaker:
         self._limits = limits
         self._deadline_seconds = deadline_seconds
         self._is_blocked = is_blocked
+        self._num_erasures = 0
         self._ranker = Ranker(
             engine=engine,
             tokenizer=tokenizer,
@@ -104,11 +106,12 @@ class Speaker:
         Raises NoFitReplyError when that does not help either, and EngineErrors.
         """
         deadline = time.monotonic() + self._deadline_seconds
+        num_erasures = self._num_erasures
         rejected: list[Rejected] = []
         is_memory_short = False
         occasion = Occasion(said.text, _own_texts(turns), deadline, cancellation)
         for attempt, limits in self._ladder(params):
-            asked = Asked(said, tuple(turns), attempt, deadline, cancellation, show)
+            asked = Asked(said, tuple(turns), attempt, deadline, cancellation, num_erasures, show)
             context, completions, is_memory_short = await self._complete(
                 asked, limits, is_memory_short=is_memory_short
             )
@@ -129,6 +132,7 @@ class Speaker:
 
     def forget(self) -> None:
         """Let the engine keep nothing of what was said until now."""
+        self._num_erasures += 1
         self._engine.forget()
 
     def _ladder(self, params: SamplingParams) -> Iterator[tuple[SamplingParams, ContextLimits]]:
@@ -159,11 +163,14 @@ class Speaker:
             partial(build_context, asked.turns, asked.said.text, budget)
         )
         scope = asked.said.scope
+        sequence_key = f"{scope.channel_id}/{scope.user_id or 0}"
+        if asked.num_erasures != self._num_erasures:
+            sequence_key = ""  # what was erased meanwhile must not be kept: see Engine.forget
         request = GenerationRequest(
             prompt_ids=context.prompt_ids,
             params=asked.params,
             own_ids=context.own_ids,
-            sequence_key=f"{scope.channel_id}/{scope.user_id or 0}",
+            sequence_key=sequence_key,
             group_key=asked.said.guild_id or scope.channel_id,
             user_id=asked.said.author_id,
             deadline=asked.deadline,

@@ -15,15 +15,17 @@ from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Turn
 from bot.engine.checkpoint import resolve_model
 from bot.settings import MODELS_FOLDER
+from bot.speaker import ContextLimits
 from evaluation.reader import ModelReader
-from evaluation.voices import OpenVoice, Spoken, budget_of, weights_hash
+from evaluation.voices import OpenVoice, Spoken, budget_of, limits_for, weights_hash
 
 
 class BeamVoice:
     """Implements evaluation.voices.Voice, one dialogue at a time."""
 
-    def __init__(self, reader: ModelReader, num_beams: int) -> None:
+    def __init__(self, reader: ModelReader, num_beams: int, limits: ContextLimits) -> None:
         self._reader = reader
+        self._limits = limits
         self._num_beams = num_beams
         self._turn = asyncio.Lock()  # a tokenizer serves one thread at a time
 
@@ -34,7 +36,8 @@ class BeamVoice:
 
     def _search(self, turns: Sequence[Turn], said: str, params: SamplingParams) -> Spoken:
         reader, tokenizer = self._reader, self._reader.tokenizer
-        context = build_context(turns, said, budget_of(reader.window, params), tokenizer)
+        budget = budget_of(reader.window, params, self._limits)
+        context = build_context(turns, said, budget, tokenizer)
         ids = reader.beam_search(
             context.prompt_ids, num_beams=self._num_beams, max_new_tokens=params.max_new_tokens
         )
@@ -55,9 +58,11 @@ async def open_beams(
 ) -> AsyncIterator[OpenVoice]:
     """Open `model` as the setting MODEL would. Raises StartError."""
     folder = resolve_model(model, revision, MODELS_FOLDER)
+    limits = limits_for(model)
     reader = await asyncio.to_thread(ModelReader, folder, device=device, dtype=dtype)
     yield OpenVoice(
-        BeamVoice(reader, num_beams),
+        BeamVoice(reader, num_beams, limits),
+        limits=limits,
         device=reader.device,
         dtype=reader.dtype,
         revision=reader.revision or weights_hash(folder),

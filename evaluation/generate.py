@@ -26,6 +26,7 @@ from bot.engine.checkpoint import EMBEDDED
 from bot.errors import InvalidSettingError
 from bot.settings import EMBEDDED_SAMPLING
 from evaluation.errors import InputError
+from evaluation.options import at_least
 from evaluation.output import Output
 from evaluation.reading import RUN, SILENCE, read_dialogues
 from evaluation.voices import (
@@ -85,13 +86,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what orders several candidates: the bot's ranking, or their likelihood alone",
     )
     parser.add_argument("--reverse-model", metavar="MODEL", help="as the setting REVERSE_MODEL")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N dialogues")
+    parser.add_argument("--seed", type=at_least(0), default=0)
+    parser.add_argument("--limit", type=at_least(0), metavar="N", help="only the first N dialogues")
     parser.add_argument(
-        "--parallel", type=int, default=1, metavar="N", help="dialogues at a time; 1 for latencies"
+        "--parallel",
+        type=at_least(1),
+        default=1,
+        metavar="N",
+        help="dialogues at a time; 1 for latencies",
     )
     parser.add_argument(
-        "--beams", type=int, metavar="N", help="beam search instead of sampling; guards off"
+        "--beams", type=at_least(1), metavar="N", help="beam search, no sampling; guards off"
     )
     parser.add_argument("--revision", help="of a model from a hub")
     parser.add_argument("--device", default="auto")
@@ -236,6 +241,7 @@ def _about(options: argparse.Namespace, plan: Plan, opened: OpenVoice) -> Mappin
         "rank": options.rank,
         "reverse_model": options.reverse_model,
         "reverse_revision": opened.reverse_revision,
+        "context_turns": opened.limits.num_turns,
         "seed": plan.seed,
         "settings": {name: value for name, value in asdict(plan.params).items() if name != "seed"},
         "dialogues": f"{source.name} sha256:{sha256(source.read_bytes()).hexdigest()[:12]}",

@@ -14,6 +14,7 @@ from bot.engine.checkpoint import resolve_model
 from bot.settings import MODELS_FOLDER
 from evaluation.bootstrap import LEVEL, NUM_RESAMPLES
 from evaluation.errors import InputError
+from evaluation.options import at_least
 from evaluation.score import write_json
 from evaluation.suite import Figure
 from evaluation.tables import table
@@ -28,16 +29,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("model", help="a folder, a hub id that was fetched, or embedded")
     parser.add_argument("file", type=Path, nargs="?", help="texts or dialogues, as for score")
-    parser.add_argument("--limit", type=int, default=500, metavar="N", help="of replies (500)")
     parser.add_argument(
-        "--examples", type=int, default=4, metavar="K", help="few-shot: 0, 1 and K exchanges (4)"
+        "--limit", type=at_least(1), default=500, metavar="N", help="of replies (500)"
+    )
+    parser.add_argument(
+        "--examples",
+        type=at_least(1),
+        default=4,
+        metavar="K",
+        help="few-shot: 0, 1 and K exchanges (4)",
     )
     parser.add_argument("--revision", help="of a model from a hub")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
-    parser.add_argument("--resamples", type=int, default=NUM_RESAMPLES, metavar="N")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resamples", type=at_least(0), default=NUM_RESAMPLES, metavar="N")
+    parser.add_argument("--seed", type=at_least(0), default=0)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from evaluation.bootstrap import LEVEL, NUM_RESAMPLES
 from evaluation.errors import InputError
 from evaluation.metric import Facts
+from evaluation.options import at_least
 from evaluation.published import target_of
 from evaluation.reading import Row, read_items, read_run
 from evaluation.suite import Scores, measure, score, text_metrics
@@ -51,8 +52,8 @@ def add_measuring_arguments(parser: argparse.ArgumentParser) -> None:
         default=Cut.DSTC,
         help="words for BLEU, NIST, METEOR: dstc compares with DialoGPT's, intl is for Korean",
     )
-    parser.add_argument("--resamples", type=int, default=NUM_RESAMPLES, metavar="N")
-    parser.add_argument("--seed", type=int, default=0, help="of the resamples")
+    parser.add_argument("--resamples", type=at_least(0), default=NUM_RESAMPLES, metavar="N")
+    parser.add_argument("--seed", type=at_least(0), default=0, help="of the resamples")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 from bot.dialogue.sampling import PRESETS
 from evaluation import generate, report
 from evaluation.errors import InputError
+from evaluation.options import at_least
 
 HELP = "ways of decoding side by side: files of replies and a report"
 
@@ -41,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a folder, a hub id that was fetched, or embedded")
     parser.add_argument("dialogues", type=Path, help='objects {"turns": ["…", "…"]}, one a line')
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="goes on there")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N dialogues")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--limit", type=at_least(0), metavar="N", help="only the first N dialogues")
+    parser.add_argument("--seed", type=at_least(0), default=0)
     parser.add_argument("--reverse-model", help="one strategy more: MMI with this model")
     parser.add_argument(
         "--only",

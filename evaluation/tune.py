@@ -27,6 +27,7 @@ from bot.dialogue.ranking import LIKELIHOOD_ALONE, WEIGHTS, Weights
 from evaluation.errors import InputError
 from evaluation.generate import add_sampling_arguments, exchanges_of, parse_params
 from evaluation.meteor import meteor, porter
+from evaluation.options import at_least
 from evaluation.reading import read_dialogues
 from evaluation.score import write_json
 from evaluation.tables import table
@@ -58,11 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a folder, a hub id that was fetched, or embedded")
     parser.add_argument("dialogues", type=Path, nargs="+", help="of people; validation only")
     parser.add_argument("--reverse-model", metavar="MODEL", help="as the setting REVERSE_MODEL")
-    parser.add_argument("--questions", type=int, default=300, metavar="N", help="of each file")
+    parser.add_argument(
+        "--questions", type=at_least(1), default=300, metavar="N", help="of each file"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="every setting's figures, too")
     parser.add_argument("--cut", type=Cut, choices=[*Cut], default=Cut.DSTC, help="for METEOR")
     add_sampling_arguments(parser)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=at_least(0), default=0)
     parser.add_argument("--revision", help="of a model from a hub")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
@@ -73,6 +76,11 @@ def run(options: argparse.Namespace) -> int:
     questions = [question for path in options.dialogues for question in _read(path, options)]
     if not questions:
         raise InputError("The dialogues hold no answer to anything: nothing to tune by.")
+    if min(len(question.strangers) for question in questions) < NUM_STRANGERS:
+        raise InputError(
+            f"Each answer is ranked among {NUM_STRANGERS} different ones from other dialogues, "
+            "which a file has not: give files with more dialogues."
+        )
     weighed = asyncio.run(_weigh(options, questions))
     tuning = Tuning(weighed.cases, _meteors(weighed.cases, options.cut))
     if not tuning.num_drawn:

@@ -2,7 +2,7 @@
 
 With guards it is the bot's own Speaker, ladder, blocked words and all. Without, it is the model
 in the bot's prompt format: one try, its first candidate, nothing forbidden but what the
-SamplingParams forbid.
+SamplingParams forbid of the reply itself; what the bot said before is no concern of theirs.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ from bot.reverse_model import check_same_vocabulary, find_reverse_model
 from bot.settings import MODELS_FOLDER, Settings
 from bot.speaker import ContextLimits, Speaker
 
-LIMITS = ContextLimits(num_tokens=256, num_turns=8)  # the bot's defaults
+LIMITS = ContextLimits(num_tokens=256, num_turns=8)  # the bot's defaults for DialoGPT
 _DEADLINE_SECONDS = 600.0
 _LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 _HASH_LENGTH = 12
@@ -115,13 +115,14 @@ class GuardedVoice:
 class BareVoice:
     """The model as it is."""
 
-    def __init__(self, engine: Engine, tokenizer: TokenizerThread) -> None:
-        self._engine = engine
-        self._tokenizer = tokenizer
+    def __init__(self, opened: "OpenModel") -> None:
+        self._engine = opened.engine
+        self._tokenizer = opened.tokenizer
+        self._limits = opened.limits
 
     async def answer(self, turns: Sequence[Turn], said: str, params: SamplingParams) -> Spoken:
         """The first candidate of the first try."""
-        budget = budget_of(self._engine.info.window, params)
+        budget = budget_of(self._engine.info.window, params, self._limits)
         context = await self._tokenizer.run(lambda known: build_context(turns, said, budget, known))
         completion, *_ = await self._engine.generate(
             GenerationRequest(prompt_ids=context.prompt_ids, params=params)
@@ -136,6 +137,7 @@ class OpenVoice:
     """A voice and what it speaks with; `revision` is a commit, or a hash of the weights."""
 
     voice: Voice
+    limits: ContextLimits
     device: str
     dtype: str
     revision: str
@@ -149,6 +151,7 @@ class OpenModel:
     engine: Engine
     tokenizer: TokenizerThread
     revision: str
+    limits: ContextLimits
     reverse: Engine | None = None
     reverse_revision: str | None = None
 
@@ -168,6 +171,7 @@ async def open_voice(
     async with open_model(model, revision, reverse_model, device=device, dtype=dtype) as opened:
         yield OpenVoice(
             _voice(opened, guards, ranking),
+            limits=opened.limits,
             device=opened.engine.info.device,
             dtype=opened.engine.info.dtype,
             revision=opened.revision,
@@ -188,7 +192,8 @@ async def open_model(
         stack.push_async_callback(engine.close)
         tokenizer = await open_tokenizer(folder)
         stack.push_async_callback(tokenizer.close)
-        opened = OpenModel(engine, tokenizer, engine.info.revision or weights_hash(folder))
+        found = engine.info.revision or weights_hash(folder)
+        opened = OpenModel(engine, tokenizer, found, limits_for(model))
         if reverse_folder is None or reverse_model is None:
             yield opened
             return
@@ -199,10 +204,16 @@ async def open_model(
         yield replace(opened, reverse=reverse, reverse_revision=reverse_revision)
 
 
-def budget_of(window: int, params: SamplingParams) -> ContextBudget:
+def limits_for(model: str) -> ContextLimits:
+    """What the bot lets `model` see where nobody has set it."""
+    settings = Settings(model=model)
+    return ContextLimits(settings.context_tokens, settings.num_context_turns)
+
+
+def budget_of(window: int, params: SamplingParams, limits: ContextLimits) -> ContextBudget:
     """What the bot's context may hold beside a reply."""
-    num_tokens, _ = fit_window(window, params.max_new_tokens, LIMITS.num_tokens)
-    return ContextBudget(num_tokens, LIMITS.num_turns)
+    num_tokens, _ = fit_window(window, params.max_new_tokens, limits.num_tokens)
+    return ContextBudget(num_tokens, limits.num_turns)
 
 
 def weights_hash(folder: Path) -> str:
@@ -236,12 +247,12 @@ def remembered(texts: Sequence[str], scope: Scope = Scope(0)) -> list[Turn]:  # 
 
 def _voice(opened: OpenModel, guards: Guards, ranking: Ranking) -> Voice:
     if guards is Guards.OFF:
-        return BareVoice(opened.engine, opened.tokenizer)
+        return BareVoice(opened)
     return GuardedVoice(
         Speaker(
             engine=opened.engine,
             tokenizer=opened.tokenizer,
-            limits=LIMITS,
+            limits=opened.limits,
             deadline_seconds=_DEADLINE_SECONDS,
             is_blocked=is_blocked,
             reverse=opened.reverse,

@@ -103,7 +103,7 @@ class Weigher:
         """All that is known of one question. Raises EngineErrors."""
         exchange = question.exchange
         turns = remembered(exchange.history)
-        budget = budget_of(self._opened.engine.info.window, self._params)
+        budget = budget_of(self._opened.engine.info.window, self._params, self._opened.limits)
         context = await self._opened.tokenizer.run(
             lambda tokenizer: build_context(turns, exchange.said, budget, tokenizer)
         )

@@ -16,6 +16,7 @@ import pytest
 
 from bot.console import Console, WatchedHistory, reply
 from bot.dialogue.guards import Fault
+from bot.dialogue.sampling import PRESETS
 from bot.errors import InvalidSettingError, OnlyTextError
 from bot.foundation import Foundation, build_conversation
 from bot.settings import VARIABLES, Settings
@@ -221,7 +222,7 @@ async def test_settings_are_shown_changed_and_taken_back(
     assert changed.splitlines()[0].split() == ["temperature", "0.5", "0.1", "–", "2", "you"]
     await console.command("/settings preset creative")
     await console.respond("hi")
-    assert engine.asked[0].params.temperature == 1.1
+    assert engine.asked[0].params.temperature == PRESETS["creative"]["temperature"]
     assert " you" not in await console.command("/settings defaults")
 
 

@@ -95,11 +95,27 @@ async def test_the_main_model_once_more_is_refused_before_anything_is_made(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["nobody/reverse", "/nowhere/reverse"])
-async def test_a_reverse_model_that_is_not_here_is_told(
-    models: Path, tmp_path: Path, name: str
+async def test_a_folder_without_a_model_is_refused_before_anything_is_made(
+    models: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ModelError, match=f"REVERSE_MODEL is {name}, but it is not on this machine"):
+    with pytest.raises(ModelError, match=r"has no config\.json"):
+        async with open_foundation(settings(tmp_path / "new", models / "forward", models)):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("nobody/reverse", "it is not on this machine: .* `python -m bot fetch nobody/reverse`"),
+        ("/nowhere/reverse", "there is no such folder"),
+        ("./nowhere", "there is no such folder"),
+    ],
+)
+async def test_a_reverse_model_that_is_not_here_is_told(
+    models: Path, tmp_path: Path, name: str, found: str
+) -> None:
+    with pytest.raises(ModelError, match=f"REVERSE_MODEL is {name}, but {found}"):
         async with open_foundation(settings(tmp_path, models / "forward", name)):
             pass
     assert list(tmp_path.iterdir()) == []

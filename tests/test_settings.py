@@ -16,6 +16,7 @@ from bot.settings import EMBEDDED_MODEL, VARIABLES, Settings, load_settings
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
 NO_FILE = Path("/nonexistent/.env")
+OF_THE_MODEL = {"CONTEXT_TURNS", "NO_REPEAT_NGRAM_SIZE", "NO_REPEAT_OWN_NGRAM_SIZE"}
 
 
 def load(**variables: str) -> Settings:
@@ -243,7 +244,8 @@ def test_the_example_names_every_setting_with_its_default() -> None:
     assert load_settings({}, EXAMPLE) == load()
     hidden = {name for name, value in example.items() if not value}
     unset = {name.upper() for name, value in load() if value is None or value == frozenset()}
-    assert hidden == unset | {"MODEL"}  # its default depends on where the bot talks
+    # their defaults depend on where the bot talks, and on the model
+    assert hidden == unset | {"MODEL", *OF_THE_MODEL}
 
 
 def test_the_model_is_another_one_where_nobody_chose_it(tmp_path: Path) -> None:
@@ -257,6 +259,25 @@ def test_the_example_explains_every_setting_in_one_line() -> None:
     for above, line in pairwise(lines):
         if re.match(r"[A-Z_]+=", line):
             assert re.fullmatch(r"# [A-Z0-9a-z].*\.", above), line
+
+
+def test_a_copy_of_the_example_leaves_the_embedded_model_what_it_needs() -> None:
+    copied = load_settings({}, EXAMPLE, default_model=EMBEDDED_MODEL)
+    untouched = load_settings({}, NO_FILE, default_model=EMBEDDED_MODEL)
+    assert copied.sampling == untouched.sampling != load().sampling
+    assert copied.num_context_turns == untouched.num_context_turns
+
+
+def test_the_embedded_model_follows_twenty_turns_unless_it_is_told_otherwise() -> None:
+    assert load(MODEL="embedded").num_context_turns == 20
+    assert load(MODEL="embedded", CONTEXT_TURNS="").num_context_turns == 20
+    assert load(MODEL="embedded", CONTEXT_TURNS="8").num_context_turns == 8
+    assert load_settings({}, NO_FILE, default_model="embedded").num_context_turns == 20
+
+
+def test_any_other_model_sees_as_many_turns_as_dialogpt() -> None:
+    assert load().num_context_turns == load(MODEL="a/b").num_context_turns == 8
+    assert load(CONTEXT_TURNS="30").num_context_turns == 30
 
 
 def test_the_embedded_model_may_say_a_name_twice() -> None:

@@ -109,3 +109,22 @@ async def test_a_full_device_memory_is_met_with_a_smaller_context_once(database:
     await talk(again, said("and now?", 9))
     large, small = (len(request.prompt_ids) for request in again.engine.asked)
     assert small < large
+
+
+async def test_an_erasure_between_two_draws_leaves_nothing_of_the_second_to_be_kept(
+    database: Database,
+) -> None:
+    """Both were made of the turns from before it; see Engine.forget."""
+    engine = ScriptedEngine()
+
+    def script(request: GenerationRequest) -> list[str]:
+        if len(engine.asked) == 1:
+            rooms.conversation.forget()
+            return [""]
+        return engine._numbered(request)
+
+    engine.script = script
+    rooms = Rooms(database, engine=engine)
+    await talk(rooms, said("hello there", 1))
+    await talk(rooms, said("and now?", 2))
+    assert [bool(request.sequence_key) for request in engine.asked] == [True, False, True]

@@ -26,6 +26,7 @@ import torch
 
 from bot.errors import EXIT_WRONG_SETTINGS, StartError
 from evaluation.errors import EXIT_WRONG_INPUT, InputError
+from evaluation.options import at_least
 from training.budget import parse_budget
 from training.curve import draw_curve
 from training.loop import CHECKPOINT, train
@@ -69,6 +70,7 @@ def _run(options: argparse.Namespace) -> int:
             raise InputError(f"{options.out} holds no reverse training: choose another --out.")
     else:
         trainer = _new_trainer(options, _open_source(options.dialogues, grammar))
+        _make_folder(options.out)
     if options.export:
         _export(trainer, options.export, grammar, validation)
         return 0
@@ -80,6 +82,14 @@ def _run(options: argparse.Namespace) -> int:
         _say("No loss curve: matplotlib is not installed (pip install -e '.[train]').")
     _export(trainer, options.out / MODEL, grammar, validation)
     return 130 if interrupted else 0
+
+
+def _make_folder(folder: Path) -> None:
+    """Told before the training: afterwards it would be lost."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made: {error.strerror}.") from error
 
 
 def _open_source(files: Sequence[Path], grammar: Grammar) -> Source:
@@ -110,6 +120,7 @@ def _new_trainer(options: argparse.Namespace, source: Source) -> Trainer:
 
 def _export(trainer: Trainer, folder: Path, grammar: Grammar, validation: Collected | None) -> None:
     """Write the model folder and say what it is; the record beside it goes into its card."""
+    _make_folder(folder)
     trainer.export(folder)
     progress = trainer.progress
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
@@ -169,13 +180,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     known("--tokenizer-of", help="take the tokenizer of this model", **folder)
     known("--from", dest="origin", help="start from this model's weights and tokenizer", **folder)
     known("--vocabulary", dest="num_ids", type=int, help="size of a new tokenizer: 2048 or 4096")
-    add("--layers", type=int, default=usual.layers)
-    add("--heads", type=int, default=usual.heads)
-    add("--width", type=int, default=usual.width)
+    add("--layers", type=at_least(1), default=usual.layers)
+    add("--heads", type=at_least(1), default=usual.heads)
+    add("--width", type=at_least(1), default=usual.width)
     add("--rate", type=float, default=usual.peak_rate, help="the learning rate at its highest")
     add("--seed", type=int, default=0)
     # A thread that has to wait for a busy core holds up all others: leave one core free.
-    add("--threads", type=int, default=max(1, torch.get_num_threads() - 1))
+    add("--threads", type=at_least(1), default=max(1, torch.get_num_threads() - 1))
     add("--resume", action="store_true", help="go on from the checkpoint")
     add("--export", help="write the checkpoint only", **folder)
     add("--checkpoint-seconds", type=float, default=60.0)
@@ -184,8 +195,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> argparse.Namespace:
     """`options`; ends the program with a sentence for numbers that make no network."""
-    if min(options.heads, options.layers) < 1 or options.width % options.heads:
+    if options.width % options.heads:
         parser.error(f"--width {options.width} has to be a multiple of --heads {options.heads}")
+    if not 0 < options.rate < 1:
+        parser.error(f"--rate {options.rate} has to be between 0 and 1")
     if options.num_ids is None:
         options.num_ids = FILES_VOCABULARY_SIZE if options.dialogues else VOCABULARY_SIZE
     return options

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -220,6 +221,12 @@ def read_plan(state: dict[str, Any]) -> Plan:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The state that was saved at `path`: no code of it runs."""
-    state: dict[str, Any] = torch.load(path, weights_only=True)
+    """The state that was saved at `path`: no code of it runs. Raises InputError."""
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True)
+    except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
+        raise InputError(
+            f"{path} is no checkpoint that can be read: put a copy in its place, or start without "
+            "--resume."
+        ) from error
     return state

@@ -9,6 +9,8 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from bot.engine.scheduler import answerable
+
 T = TypeVar("T")
 Steps = Generator[None, None, T]  # yields between two steps, returns the outcome
 
@@ -61,6 +63,9 @@ class Errands:
             _answer(future, end.value)
         except Exception as error:
             self._fail(future, error)
+        except BaseException as error:  # it is in no line any more: nobody else would answer it
+            _answer(future, error)
+            raise
         else:
             with self._lock:
                 self._waiting.append((steps, future))
@@ -86,6 +91,6 @@ def _answer(future: "Future[Any]", outcome: object) -> None:
     if not future.set_running_or_notify_cancel():
         return  # whoever asked has gone
     if isinstance(outcome, BaseException):
-        future.set_exception(outcome)
+        future.set_exception(answerable(outcome))
     else:
         future.set_result(outcome)

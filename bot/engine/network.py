@@ -162,10 +162,7 @@ class Gpt2:
         for number, layer in enumerate(self._layers[:num_layers]):
             heard = listen(number, self._mixed(layer, self._normed(x, layer.norm_1)))
             x = x + layer.attention_out(heard.transpose(0, 1).reshape(-1, self.shape.width))
-            hidden = functional.gelu(
-                layer.mlp_in(self._normed(x, layer.norm_2)), approximate="tanh"
-            )
-            x = x + layer.mlp_out(hidden)
+            x = x + layer.mlp_out(layer.mlp_in(self._normed(x, layer.norm_2)))
         return x
 
     def _normed(self, x: Tensor, norm: _Norm) -> Tensor:
@@ -198,7 +195,7 @@ def _attend(pieces: Sequence[Piece], number: int, mixed: Tensor) -> Tensor:
 def _layer(tensors: MutableMapping[str, Tensor], prefix: str, *, is_int8: bool) -> _Layer:
     def linear(name: str) -> Linear:
         weight, bias = tensors.pop(f"{prefix}{name}.weight"), tensors.pop(f"{prefix}{name}.bias")
-        return make_linear(weight.t(), bias, is_int8=is_int8)
+        return make_linear(weight.t(), bias, is_int8=is_int8, with_gelu=name == "mlp.c_fc")
 
     return _Layer(
         norm_1=_norm(tensors, f"{prefix}ln_1"),

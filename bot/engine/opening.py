@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bot.engine.checkpoint import Checkpoint, inspect_checkpoint
-from bot.engine.gpt2_config import is_gpt2
+from bot.engine.gpt2_config import is_gpt2, own_bytes
 from bot.engine.limits import EngineLimits
 from bot.engine.pulse import LivingEngine
 from bot.engine.request import EngineInfo
@@ -84,7 +84,7 @@ def _prepare(
     # counts for the calling thread only
     torch.set_num_threads(placing.num_threads or _sound_threads(checkpoint))
     device, dtype = placing.device, placing.dtype
-    kind = choose_placement(device, dtype).device.type
+    kind = choose_placement(device, dtype, own_bytes=own_bytes(checkpoint)).device.type
     if not is_gpt2(checkpoint.config) or kind not in ("cpu", "cuda"):
         return _prepare_reference(folder, model, placing, thread)
     from bot.engine.gpt2_loader import load_gpt2  # noqa: PLC0415

@@ -17,7 +17,7 @@ from bot.engine.request import Engine
 # A round is what a thread does between two beats. Of one like which none was seen yet: 512 tokens
 # of a prompt take a large model on an old processor 10 s and more, on a busy one much more.
 UNKNOWN_SECONDS = 60.0
-LEAST_SECONDS = 5.0  # rounds of 50 ms, and what another busy program makes of them
+LEAST_SECONDS = 10.0  # rounds of 50 ms, and what a busy machine or swapping makes of them
 TIMES_EXPECTED = 6.0
 NUM_LINES = 8  # of the place where a thread hangs
 
@@ -27,7 +27,9 @@ class Pulse:
 
     The patience grows with what a round is expected to take: its tokens, at the best rate that
     was seen (many at once are faster than one, so one alone says too much, never too little),
-    and not less than the longest round until now. `clock` tells seconds.
+    and not less than the longest round until now. `clock` tells seconds. A round that took more
+    than its patience and was not found to hang was stopped together with the watch, as a paused
+    container is: the rest says nothing of the machine.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -52,13 +54,17 @@ class Pulse:
         """
         now = self._clock()
         if self._began_at is not None:
-            seconds = now - self._began_at
+            seconds = min(now - self._began_at, self.patience_seconds)
             self._longest_seconds = max(self._longest_seconds, seconds)
             if self._num_tokens:
                 self._token_seconds = min(self._token_seconds, seconds / self._num_tokens)
         self._began_at, self._num_tokens = now, num_tokens
         self._thread_id = threading.get_ident()
         self.num_beats += 1
+
+    def miss(self) -> None:
+        """The round did not come to its tokens: how long it took says nothing of them."""
+        self._num_tokens = None
 
     def rest(self) -> None:
         """Nothing is left to do; in the engine's thread."""

@@ -159,17 +159,17 @@ class ReferenceEngine:
         if job is None or not job.future.set_running_or_notify_cancel():
             return
         self._tell_places()  # everybody moved up
-        outcome: list[Completion] | Exception
+        outcome: list[Completion] | BaseException
         try:
             outcome = self._generate(job)
-        except Exception as error:
-            outcome = self._outcome_of(error)
+        except BaseException as error:  # a callback's, maybe: whoever waits must not wait for ever
+            outcome = self._outcome_of(error) if isinstance(error, Exception) else error
         if isinstance(outcome, EngineMemoryError):
             self._release_memory()
         with self._lock:
             self._num_running = 0
-        if isinstance(outcome, Exception):
-            job.future.set_exception(outcome)
+        if isinstance(outcome, BaseException):
+            job.fail(outcome)
         else:
             job.future.set_result(outcome)
 
@@ -249,18 +249,17 @@ class ReferenceEngine:
         for place, job in enumerate(self._queue()):
             try:
                 job.tell(place)
-            except Exception as error:  # a fault of the callback is its own request's
+            except BaseException as error:  # a fault of the callback is its own request's
                 self._refuse(job, error)
 
     def _queue(self) -> list[Job]:
         with self._lock:
             return list(self._waiting)
 
-    def _refuse(self, job: Job, error: Exception) -> None:
+    def _refuse(self, job: Job, error: BaseException) -> None:
         with self._lock:
             self._waiting.remove(job)
-        if job.future.set_running_or_notify_cancel():
-            job.future.set_exception(error)
+        job.fail(error)
 
     def _outcome_of(self, error: Exception) -> Exception:
         if isinstance(error, ChatError):

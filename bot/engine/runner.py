@@ -127,6 +127,7 @@ class Runner:
             started_at=time.monotonic(),
             numbers=random.Random(seed),  # noqa: S311 - words are no secret
             own=OwnTurns(request.own_ids, request.params),
+            is_kept=job.is_kept,
         )
         self.runs.append(run)
         return run

@@ -18,13 +18,17 @@ _Name = tuple[int, ...]  # (group_key,) or (group_key, user_id)
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A request on its way; `place` is what its sender was last told, 0 the first in the queue."""
+    """A request on its way; `place` is what its sender was last told, 0 the first in the queue.
+
+    `is_kept`: whether what is read of it may serve the next turn.
+    """
 
     request: GenerationRequest
     future: "Future[list[Completion]]" = field(default_factory=Future)
     abandoned: Cancellation = field(default_factory=Cancellation)
     submitted_at: float = field(default_factory=time.monotonic)
     place: int | None = None
+    is_kept: bool = True
 
     def tell(self, place: int) -> None:
         """Tell the sender its place where it has changed."""
@@ -47,10 +51,15 @@ class Job:
         """Answer with `error`, whether it waits or runs; whoever has an answer keeps it."""
         if self.future.done() or not (self.future.running() or self.begin()):
             return
-        if not isinstance(error, Exception) or isinstance(error, StopIteration | CancelledError):
-            # a task that waits would never end, or take it for its own cancellation
-            error = RuntimeError(f"the request failed with {error!r}")
-        self.future.set_exception(error)
+        self.future.set_exception(answerable(error))
+
+
+def answerable(error: BaseException) -> Exception:
+    """`error` as a future may bring it to the task that waits."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration | CancelledError):
+        return error
+    # the task would never end, or take it for its own cancellation
+    return RuntimeError(f"the request failed with {error!r}")
 
 
 class WaitingLine:

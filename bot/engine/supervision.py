@@ -9,6 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from bot.engine.pulse import LivingEngine, Pulse
@@ -89,6 +90,7 @@ class SupervisedEngine:
         self._is_broken = False
         self._is_closed = False
         self._is_over = False
+        self._num_erasures = 0
         self._settled = asyncio.Event()  # not set while the next one is opened
         self._settled.set()
         self._rebuilt_at: deque[float] = deque(maxlen=MOST_REBUILDS)
@@ -107,7 +109,12 @@ class SupervisedEngine:
 
     async def generate(self, request: GenerationRequest) -> list[Completion]:
         """Run `request`; see Engine.generate."""
+        num_erasures = self._num_erasures
         life = await self._living(request.deadline)
+        if (
+            num_erasures != self._num_erasures
+        ):  # it was made before: the next engine keeps none of it
+            request = replace(request, sequence_key="")
         return await life.ask(lambda engine: engine.generate(request))
 
     async def score(self, passages: Sequence[Passage]) -> list[tuple[float, ...]]:
@@ -122,6 +129,7 @@ class SupervisedEngine:
 
     def forget(self) -> None:
         """Keep nothing of what was said; see Engine.forget."""
+        self._num_erasures += 1
         self._life.engine.forget()
 
     async def close(self) -> None:

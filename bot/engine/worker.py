@@ -151,6 +151,8 @@ class Worker:
         if self._forgetting.is_set():
             self._forgetting.clear()
             runner.forget()
+            for job in self._line:
+                job.is_kept = False
         if self._refusal() is not None:
             self._refuse_all(runner)
         self._sweep(runner)
@@ -226,10 +228,11 @@ class Worker:
         return True
 
     def _step(self, runner: Runner) -> None:
-        self.pulse.beat(_num_tokens(runner.runs))
+        self.pulse.beat(_num_tokens(runner.runs[: self._recovery.num_runs]))
         try:
             self._pace.add(runner.step(self._recovery.num_runs))
         except Exception as error:
+            self.pulse.miss()
             for run, reason in self._recovery.after(error, runner.runs):
                 runner.runs.remove(run)
                 self._fail(run, reason)

@@ -153,8 +153,8 @@ def _opened(
     return {name: [entry(row, cipher) for row in rows] for name, (entry, rows) in parts.items()}
 
 
-def _answer_entry(row: Row[Any], cipher: Cipher) -> str:
-    return cipher.open(row.text)
+def _answer_entry(row: Row[Any], cipher: Cipher) -> dict[str, object]:
+    return {"text": cipher.open(row.text), **_scores(row)}
 
 
 def _turn_entry(row: Row[Any], cipher: Cipher) -> dict[str, object]:
@@ -163,7 +163,7 @@ def _turn_entry(row: Row[Any], cipher: Cipher) -> dict[str, object]:
         "text": cipher.open(row.text),
         "created_at": row.created_at.isoformat(),
         **_place(row),
-        **({"scores": row.scores} if row.scores else {}),
+        **_scores(row),
     }
 
 
@@ -180,6 +180,10 @@ def _inbox_entry(row: Row[Any], cipher: Cipher) -> dict[str, object]:
 
 def _override_entry(row: Row[Any], _cipher: Cipher) -> dict[str, object]:
     return {"name": row.field, "value": row.value, "server_id": str(row.guild_id)}
+
+
+def _scores(row: Row[Any]) -> dict[str, object]:
+    return {"scores": row.scores} if row.scores else {}
 
 
 def _place(row: Row[Any]) -> dict[str, object]:

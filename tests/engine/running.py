@@ -106,13 +106,14 @@ SHORT = replace(LONG, max_new_tokens=8, min_new_tokens=1)
 
 
 class Gate:
-    """Holds every forward pass until it is opened, as a slow device would.
+    """Holds every forward pass from the `first` on until it is opened, as a slow device would.
 
     `register` takes what is to be called before a pass.
     """
 
-    def __init__(self, register: Callable[[Callable[..., None]], object]) -> None:
+    def __init__(self, register: Callable[[Callable[..., None]], object], first: int = 1) -> None:
         self.num_passes = 0
+        self._first = first
         self._loop = asyncio.get_running_loop()
         self._reached = asyncio.Event()
         self._opened = threading.Event()
@@ -127,6 +128,8 @@ class Gate:
 
     def _wait(self, *_: object) -> None:
         self.num_passes += 1
+        if self.num_passes < self._first:
+            return
         self._loop.call_soon_threadsafe(self._reached.set)
         if not self._opened.wait(5):
             raise TimeoutError

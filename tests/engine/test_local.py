@@ -27,10 +27,13 @@ from tests.engine.running import (
     EXACTLY_8,
     FREE,
     GREEDY,
+    Gate,
     OpenedLocal,
     one,
     open_local,
     open_reference,
+    outcomes_of,
+    start,
 )
 
 SMALL = EngineLimits(num_rows=8, cache_bytes=3_000_000)
@@ -263,3 +266,17 @@ async def test_a_reply_that_is_running_at_an_erasure_is_not_kept(local: OpenedLo
     await local.engine.generate(replace(request, on_token=forget_now))
     [anew] = await local.engine.generate(request)
     assert anew.num_cached_tokens == 0
+
+
+async def test_a_request_that_waits_at_an_erasure_is_not_kept(narrow: OpenedLocal) -> None:
+    gate = Gate(narrow.network.before.append)
+    keys = ("ada", "ben", "cleo", "dan")  # two of them run, two wait
+    tasks = [start(narrow, params=EXACTLY_8, sequence_key=key) for key in keys]
+    await gate.until_reached()
+    narrow.engine.forget()
+    gate.open()
+    await outcomes_of(*tasks)
+    assert narrow.engine.load().prefix_bytes == 0
+    await start(narrow, params=EXACTLY_8, sequence_key="ada")
+    await narrow.settle()
+    assert narrow.engine.load().prefix_bytes

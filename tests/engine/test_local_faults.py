@@ -11,6 +11,7 @@ from bot.engine import drawing
 from bot.engine.gpt2_loader import LoadedGpt2
 from bot.engine.kv_cache import KvSequence, PrefixCache
 from bot.engine.network import Piece
+from bot.engine.pulse import UNKNOWN_SECONDS
 from bot.engine.request import GenerationRequest
 from bot.engine.runner import Runner
 from bot.engine.sampler import Choice, pick
@@ -130,6 +131,16 @@ async def test_a_lone_request_without_memory_is_told(local: OpenedLocal, fault: 
         await start(local)
     await start(local)
     await local.until_idle_and_empty()
+
+
+async def test_a_step_without_memory_says_nothing_of_how_fast_the_machine_is(
+    local: OpenedLocal,
+) -> None:
+    fail_with(local, [MemoryError()])
+    await outcomes_of(start(local))
+    local.engine.pulse.beat(512)  # a long prompt comes next
+    assert local.engine.pulse.patience_seconds == UNKNOWN_SECONDS
+    local.engine.pulse.rest()
 
 
 async def test_a_batch_without_memory_is_halved_and_everybody_is_answered(

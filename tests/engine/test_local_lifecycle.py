@@ -60,7 +60,7 @@ async def test_cancelling_the_task_stops_its_request(local: OpenedLocal, local_g
 async def test_a_waiting_request_that_is_cancelled_never_runs(
     narrow: OpenedLocal, how: str
 ) -> None:
-    gate = Gate(narrow.network.before.append)
+    gate, second_pass = (Gate(narrow.network.before.append, first) for first in (1, 2))
     cancellation = Cancellation()
     tokens: list[int] = []
     first = start(narrow, params=replace(SHORT, num_candidates=2))
@@ -68,11 +68,16 @@ async def test_a_waiting_request_that_is_cancelled_never_runs(
     waiting = start(narrow, cancellation=cancellation, on_token=lambda *token: tokens.extend(token))
     await asyncio.sleep(0)
     assert (narrow.engine.load().num_waiting, narrow.engine.load().num_running) == (1, 1)
-    waiting.cancel() if how == "task" else cancellation.cancel()
+    if how == "task":
+        waiting.cancel()
+        await asyncio.wait([waiting])
+    else:
+        cancellation.cancel()
     gate.open()
     with pytest.raises((asyncio.CancelledError, WithdrawnError)):
         await waiting
     assert not first.done()
+    second_pass.open()
     await first
     await narrow.until_idle_and_empty()
     assert tokens == []

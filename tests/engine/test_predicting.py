@@ -106,11 +106,17 @@ async def test_replies_are_made_while_a_text_goes_on(local: OpenedLocal) -> None
     short = GenerationRequest(local.prompt, replace(PARAMS, max_new_tokens=8))
     alone = await local.engine.generate(short)
     quiet = await local.engine.predict(replace(REQUEST, length=200))
+    gate, num_passes = Gate(local.network.before.append), list[int]()
     writing = asyncio.create_task(local.engine.predict(replace(REQUEST, length=200)))
-    beside = [await local.engine.generate(short) for _ in range(3)]
-    assert not writing.done()
-    assert [completions[0].ids for completions in beside] == [alone[0].ids] * 3
+    await gate.until_reached()
+    counting = replace(short, on_token=lambda *_: num_passes.append(gate.num_passes))
+    replies = [asyncio.create_task(local.engine.generate(counting)) for _ in range(3)]
+    await asyncio.sleep(0)  # they are waiting
+    gate.open()
+    assert [(await reply)[0].ids for reply in replies] == [alone[0].ids] * 3
     assert await writing == quiet
+    # after each step of the text one of the replies
+    assert max(num_passes) <= 1 + 2 * 8 < len(quiet.steps)
 
 
 async def test_another_architecture_replies_between_the_steps_of_a_long_text(

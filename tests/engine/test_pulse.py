@@ -39,7 +39,7 @@ def test_a_round_like_which_none_was_seen_may_take_long() -> None:
 
 
 def test_a_machine_whose_rounds_take_50_ms_is_given_5_seconds() -> None:
-    assert patience(pulse_after((1, 0.05)), 1) == LEAST_SECONDS == 5.0
+    assert patience(pulse_after((1, 0.05)), 1) == LEAST_SECONDS == 10.0
     assert patience(pulse_after((1, 0.05), (512, 0.4)), 16) == LEAST_SECONDS
 
 
@@ -63,6 +63,21 @@ def test_the_time_in_which_there_was_nothing_to_do_is_no_round() -> None:
         pulse.rest()
         clock.now += 1000.0
     assert patience(pulse, 1) == LEAST_SECONDS
+
+
+def test_a_pause_of_the_whole_bot_does_not_make_it_patient() -> None:
+    pulse = pulse_after((1, 0.05), (1, 3600.0), (1, 0.05))
+    assert patience(pulse, 1) == TIMES_EXPECTED * LEAST_SECONDS
+
+
+def test_a_round_that_failed_says_nothing_of_how_fast_tokens_are() -> None:
+    clock = Clock()
+    pulse = Pulse(clock)
+    pulse.beat(512)
+    clock.now += 0.001  # no memory, before anything was computed
+    pulse.miss()
+    pulse.beat()
+    assert patience(pulse, 512) == UNKNOWN_SECONDS
 
 
 def test_work_of_unknown_length_beats_at_its_start_and_its_end() -> None:

@@ -112,6 +112,23 @@ async def test_an_unknown_error_reaches_the_caller_as_it_is(opened: Opened) -> N
     await start(opened)
 
 
+@pytest.mark.parametrize("error", [LookupError(), StopIteration(), SystemExit(1)], ids=repr)
+@pytest.mark.parametrize("name", ["on_token", "on_position"])
+async def test_a_callback_that_fails_fails_its_own_request_only(
+    opened: Opened, gate: Gate, error: BaseException, name: str
+) -> None:
+    def fail(*_: int) -> None:
+        raise error
+
+    tasks = [start(opened), start(opened, **{name: fail}), start(opened)]
+    gate.open()
+    async with asyncio.timeout(20):
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [isinstance(outcome, list) for outcome in outcomes] == [True, False, True]
+    assert isinstance(outcomes[1], LookupError | RuntimeError)
+    assert opened.engine.load().num_running == 0
+
+
 async def test_a_failed_request_keeps_no_tensors(opened: Opened) -> None:
     kept: list[weakref.ref[torch.Tensor]] = []
     cancellation = Cancellation()

@@ -69,6 +69,7 @@ async def test_an_unwanted_request_stops_inside_a_forward_pass(opened: Opened, r
 async def test_cancelling_answers_a_waiting_request_while_another_runs(
     opened: Opened, gate: Gate
 ) -> None:
+    second_pass = Gate(opened.loaded.network.register_forward_pre_hook, first=2)
     cancellation = Cancellation()
     running = start(opened)
     waiting = start(opened, cancellation=cancellation)
@@ -78,6 +79,7 @@ async def test_cancelling_answers_a_waiting_request_while_another_runs(
     with pytest.raises(WithdrawnError):
         await waiting
     assert not running.done()
+    second_pass.open()
     await running
 
 

@@ -13,7 +13,7 @@ from bot.dialogue.sampling import SamplingParams
 from bot.engine.gpt2_loader import LoadedGpt2
 from bot.engine.limits import EngineLimits
 from bot.engine.pulse import UNKNOWN_SECONDS
-from bot.engine.request import Passage, PredictionRequest
+from bot.engine.request import GenerationRequest, Passage, PredictionRequest
 from bot.engine.supervision import MOST_REBUILDS, SupervisedEngine
 from bot.engine.worker import Worker
 from bot.errors import (
@@ -24,7 +24,7 @@ from bot.errors import (
     EngineStuckError,
     ModelError,
 )
-from tests.engine.running import outcomes_of
+from tests.engine.running import SHORT, outcomes_of
 from tests.engine.supervised import Nursery, ask
 
 
@@ -86,7 +86,9 @@ async def test_a_machine_that_is_known_to_be_quick_is_found_to_hang_within_secon
     hang = nursery.hang()
     task = ask(engine)
     await hang.until_reached()
-    await nursery.looks.let_pass(8)
+    patience = nursery.engines[0].pulse.patience_seconds
+    assert patience < UNKNOWN_SECONDS
+    await nursery.looks.let_pass(int(patience) + 2)
     assert [type(o) for o in await outcomes_of(task)] == [EngineStuckError]
     hang.release()
 
@@ -255,3 +257,24 @@ async def test_forgetting_empties_the_living_engine(engine: SupervisedEngine) ->
     engine.forget()
     assert await ask(engine)
     assert engine.info.model == "tiny"
+
+
+async def test_a_request_that_waits_for_the_next_engine_at_an_erasure_is_not_kept(
+    nursery: Nursery, engine: SupervisedEngine
+) -> None:
+    hang = nursery.hang()
+    first = ask(engine)
+    await hang.until_reached()
+    nursery.may_open.clear()
+    await nursery.looks.until(first.done)
+    request = GenerationRequest(tuple(range(1, 14)), SHORT, sequence_key="ada")
+    waiting = asyncio.create_task(engine.generate(request))
+    await asyncio.sleep(0)  # it is waiting
+    engine.forget()
+    nursery.may_open.set()
+    assert await waiting
+    assert isinstance(first.exception(), EngineStuckError)
+    assert engine.load().prefix_bytes == 0
+    assert await engine.generate(request)
+    assert engine.load().prefix_bytes
+    hang.release()

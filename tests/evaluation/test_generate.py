@@ -8,12 +8,14 @@ import pytest
 
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Role, Turn
+from bot.engine.checkpoint import EMBEDDED
+from bot.speaker import ContextLimits
 from evaluation.__main__ import main
 from evaluation.errors import InputError
 from evaluation.generate import Memory, Plan, answer_dialogue, exchanges_of, parse_params
 from evaluation.output import Output
 from evaluation.reading import read_items
-from evaluation.voices import Spoken, remembered
+from evaluation.voices import LIMITS, Spoken, limits_for, remembered
 from tests.tiny_models import make_tiny_gpt2
 
 Capture = pytest.CaptureFixture[str]
@@ -31,7 +33,7 @@ def dialogues(tmp_path: Path) -> Path:
     return path
 
 
-def generated(model: Path, dialogues: Path, out: Path, *options: str) -> list[dict[str, Any]]:
+def generated(model: Path | str, dialogues: Path, out: Path, *options: str) -> list[dict[str, Any]]:
     settings = ["--set", "max_new_tokens=8", "--device", "cpu", "--dtype", "float32"]
     program = ["generate", str(model), str(dialogues), "--out", str(out)]
     assert main([*program, *settings, *options]) == 0
@@ -202,3 +204,23 @@ def test_candidates_are_ranked_as_the_run_says(
     wrong = ["--out", str(tmp_path / "x"), "--guards", "off", "--reverse-model", str(reverse)]
     assert main(["generate", str(tiny_model), str(dialogues), *wrong]) == 65
     assert "nothing is ranked" in capsys.readouterr().err
+
+
+def test_the_embedded_model_sees_as_many_turns_as_the_bot_lets_it() -> None:
+    assert limits_for("embedded") == ContextLimits(256, 20)
+    assert limits_for("a/folder") == LIMITS == ContextLimits(256, 8)
+
+
+@pytest.mark.parametrize("guards", ["on", "off"])
+def test_the_embedded_model_knows_a_name_that_it_was_told_five_exchanges_before(
+    tmp_path: Path, guards: str
+) -> None:
+    between = ["do you like tea?", "yes", "and music?", "sure", "what about rain?", "no"]
+    between += ["do you have a cat?", "no", "are you a robot?", "yes"]
+    turns = ["my name is Anna", "hi", *between, "what is my name?", "Anna"]
+    path = tmp_path / "talk.jsonl"
+    path.write_text(json.dumps({"turns": turns}))
+    options = ("--preset", "deterministic", "--guards", guards)
+    about, *rows = generated(EMBEDDED, path, tmp_path / "out.jsonl", *options)
+    assert about["run"]["context_turns"] == 20
+    assert "Anna" in rows[-1]["completion"]

@@ -127,3 +127,13 @@ def test_weights_are_chosen_on_a_file_with_a_reverse_model(
     assert found["best"].keys() == found["settings"][0]["weights"].keys()
     assert len(astuple(Weights())) == len(found["best"])
     assert found["reverse_revision"].startswith("sha256:")
+
+
+def test_a_file_with_too_few_answers_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "few.jsonl"
+    rows = (["hi", "hello", "how are you?", "fine", "ok", "bye"], ["what?", "nothing at all"])
+    path.write_text("".join(f"{json.dumps({'turns': turns})}\n" for turns in rows))
+    assert main(["tune", "embedded", str(path)]) == 65
+    assert "among 9 different ones from other dialogues" in capsys.readouterr().err

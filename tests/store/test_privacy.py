@@ -49,7 +49,8 @@ async def test_an_export_holds_everything_of_a_member(
     database: Database, history: SqlHistory, inbox: SqlInbox, privacy: SqlPrivacy
 ) -> None:
     scores = {"scores": {"echo": 0.5}}
-    await talk(history, said(1, "mine"), "yours", rejected=(Rejected("not this", {}),), **scores)
+    unused = (Rejected("not this", {"fault": "echo"}), Rejected("nor this", {}))
+    await talk(history, said(1, "mine"), "yours", rejected=unused, **scores)
     await talk(history, said(2, "of Ben", author_id=BEN), "to Ben")
     await inbox.record(said(3, "waiting"))
     await settle(database, ANNA)
@@ -64,7 +65,10 @@ async def test_an_export_holds_everything_of_a_member(
             {"role": "user", "text": "mine", "created_at": moment, **place},
             {"role": "bot", "text": "yours", "created_at": moment, **place, **scores},
         ],
-        "unused_answers": ["not this"],
+        "unused_answers": [
+            {"text": "not this", "scores": {"fault": "echo"}},
+            {"text": "nor this"},
+        ],
         "inbox": [
             {
                 "state": "pending",

@@ -255,3 +255,39 @@ def test_checkpoints_add_points_to_the_validation_curve(chat: Path, tmp_path: Pa
     assert restored.progress == trainer.progress
     if importlib.util.find_spec("matplotlib"):
         assert draw_curve(trainer.progress.curve, tmp_path / "loss.png", points)
+
+
+def test_a_damaged_checkpoint_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / CHECKPOINT).write_text("garbage", encoding="utf-8")
+    assert pretrain.main(["--resume", "--out", str(tmp_path)]) == 65
+    assert "is no checkpoint that can be read" in capsys.readouterr().out
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_the_training(
+    chat: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "out"
+    # long enough to be noticed if it began
+    arguments = ["--dialogues", str(chat), "--budget", "900M", "--out", str(out), *SMALL]
+    assert pretrain.main(arguments) == 65
+    assert f"{out} cannot be made: Not a directory." in capsys.readouterr().out
+
+
+def test_a_checkpoint_is_exported_into_no_file(
+    chat: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_checkpoint(trained_on(chat, 500), tmp_path / CHECKPOINT)
+    arguments = ["--out", str(tmp_path), "--export", str(chat / "model")]
+    assert pretrain.main(arguments) == 65
+    assert f"{chat / 'model'} cannot be made: Not a directory." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--threads=0", "--width=-6", "--layers=0", "--rate=nan"])
+def test_numbers_that_train_nothing_are_refused(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        pretrain.main([option, "--out", str(tmp_path)])
+    assert ended.value.code == 2
+    assert option.partition("=")[0] in capsys.readouterr().err.splitlines()[-1]

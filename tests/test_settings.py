@@ -269,10 +269,10 @@ def test_a_copy_of_the_example_leaves_the_embedded_model_what_it_needs() -> None
 
 
 def test_the_embedded_model_follows_twenty_turns_unless_it_is_told_otherwise() -> None:
-    assert load(MODEL="embedded").num_context_turns == 20
-    assert load(MODEL="embedded", CONTEXT_TURNS="").num_context_turns == 20
+    assert load(MODEL="embedded").num_context_turns == 14
+    assert load(MODEL="embedded", CONTEXT_TURNS="").num_context_turns == 14
     assert load(MODEL="embedded", CONTEXT_TURNS="8").num_context_turns == 8
-    assert load_settings({}, NO_FILE, default_model="embedded").num_context_turns == 20
+    assert load_settings({}, NO_FILE, default_model="embedded").num_context_turns == 14
 
 
 def test_any_other_model_sees_as_many_turns_as_dialogpt() -> None:

@@ -207,7 +207,7 @@ def test_candidates_are_ranked_as_the_run_says(
 
 
 def test_the_embedded_model_sees_as_many_turns_as_the_bot_lets_it() -> None:
-    assert limits_for("embedded") == ContextLimits(256, 20)
+    assert limits_for("embedded") == ContextLimits(256, 14)
     assert limits_for("a/folder") == LIMITS == ContextLimits(256, 8)
 
 
@@ -222,5 +222,5 @@ def test_the_embedded_model_knows_a_name_that_it_was_told_five_exchanges_before(
     path.write_text(json.dumps({"turns": turns}))
     options = ("--preset", "deterministic", "--guards", guards)
     about, *rows = generated(EMBEDDED, path, tmp_path / "out.jsonl", *options)
-    assert about["run"]["context_turns"] == 20
+    assert about["run"]["context_turns"] == 14
     assert "Anna" in rows[-1]["completion"]

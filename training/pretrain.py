@@ -27,7 +27,7 @@ import torch
 from bot.errors import EXIT_WRONG_SETTINGS, StartError
 from evaluation.errors import EXIT_WRONG_INPUT, InputError
 from evaluation.options import at_least
-from training.budget import parse_budget
+from training.budget import Budget, parse_budget
 from training.curve import draw_curve
 from training.loop import CHECKPOINT, train
 from training.network import load_network, load_tokenizer, shape_of
@@ -171,7 +171,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     folder: dict[str, Any] = {"type": Path, "metavar": "FOLDER"}
     files: dict[str, Any] = {"type": Path, "metavar": "FILE", "action": "append", "default": []}
-    add("--budget", type=parse_budget, default=parse_budget("25M"), help="5m, 2h; 300k, 25M tokens")
+    add("--budget", type=_budget, default=parse_budget("25M"), help="5m, 2h; 300k, 25M tokens")
     add("--out", type=Path, default=Path("data/smalltalk"))
     add("--dialogues", help="learn from a file of dialogues; may be given again", **files)
     add("--validation", help="measure the loss on this file at the end", **files)
@@ -202,6 +202,13 @@ def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> ar
     if options.num_ids is None:
         options.num_ids = FILES_VOCABULARY_SIZE if options.dialogues else VOCABULARY_SIZE
     return options
+
+
+def _budget(text: str) -> Budget:
+    try:
+        return parse_budget(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error  # argparse hides other texts
 
 
 def _say(line: str) -> None:

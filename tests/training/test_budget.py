@@ -1,5 +1,6 @@
 import pytest
 
+from training import pretrain
 from training.budget import Budget, Schedule, parse_budget
 
 
@@ -36,3 +37,11 @@ def test_the_rate_warms_up_stays_and_decays() -> None:
 
 def test_a_short_training_warms_up_within_a_tenth_of_it() -> None:
     assert Schedule(peak=1.0, warmup_steps=100).rate(3, 0.1) == pytest.approx(1.0)
+
+
+def test_a_budget_that_is_none_is_told_with_what_it_may_be(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        pretrain.main(["--budget", "x"])
+    assert "write seconds (60s, 5min, 2h) or tokens (300k, 25M)" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from bot.engine.linear import can_quantise
+from bot.engine.linear import can_quantise, has_onednn
 from bot.errors import ModelError, WrongSettingsError
 
 AUTO, INT8 = "auto", "int8"
@@ -92,7 +92,7 @@ def _choose_device(device: str) -> torch.device:
 
 def has_fast_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 by itself; elsewhere it is slower than float32."""
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch has no types here
+    if not has_onednn():
         return False
     tell = getattr(torch.cpu, "get_capabilities", dict)  # older torches cannot tell
     known: Mapping[str, object] = tell()

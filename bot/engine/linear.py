@@ -39,12 +39,16 @@ def can_quantise() -> bool:
     """Whether this processor multiplies 8-bit numbers without losing any (VNNI)."""
     # others add pairs in 16 bits, which overflow: fast, and silently wrong
     knows_vnni = getattr(torch.cpu, "_is_vnni_supported", lambda: False)  # it has no public name
-    return _can_pack(torch.float32) and bool(knows_vnni())
+    return has_onednn() and bool(knows_vnni())
+
+
+def has_onednn() -> bool:
+    """Whether torch was built with oneDNN, whose layouts and formats are used here."""
+    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]  # torch has no types here
 
 
 def _can_pack(dtype: torch.dtype) -> bool:
-    has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch has no types here
-    return has_onednn and dtype in _PACKED_DTYPES
+    return dtype in _PACKED_DTYPES and has_onednn()
 
 
 def _plain(weight: Tensor, bias: Tensor | None) -> Linear:

@@ -44,16 +44,19 @@ def test_a_matrix_that_lies_the_other_way_round_is_the_same() -> None:
 
 @NEEDS_VNNI
 def test_a_tokens_product_does_not_depend_on_the_others() -> None:
-    multiply = make_linear(torch.randn(40, 24), torch.randn(40), is_int8=True)
-    x = torch.randn(20, 24)
+    numbers = torch.Generator().manual_seed(3)
+    weight, bias = torch.randn(40, 24, generator=numbers), torch.randn(40, generator=numbers)
+    multiply = make_linear(weight, bias, is_int8=True)
+    x = torch.randn(20, 24, generator=numbers)
     x[7] *= 1000  # one scale for all of them would drown the others
     assert multiply(x)[3].equal(multiply(x[3:4])[0])
 
 
 @NEEDS_VNNI
 def test_nothing_and_no_number_come_through() -> None:
-    bias = torch.randn(40)
-    multiply = make_linear(torch.randn(40, 24), bias, is_int8=True)
+    numbers = torch.Generator().manual_seed(4)
+    bias = torch.randn(40, generator=numbers)
+    multiply = make_linear(torch.randn(40, 24, generator=numbers), bias, is_int8=True)
     assert multiply(torch.zeros(1, 24))[0].equal(bias)
     assert bool(torch.isnan(multiply(torch.full((1, 24), torch.nan))).all())
     assert make_linear(torch.zeros(40, 24), bias, is_int8=True)(torch.ones(1, 24))[0].equal(bias)

@@ -36,7 +36,7 @@ from bot.ports import TokenizerThread
 TARGET_SAVED = 0.73  # at the first of the budgets
 TARGET_RATIO = 8.0
 MAX_NEW_TOKENS = 32
-BUDGETS = "256/8,256/16,256/64,1024/16,1024/64"
+BUDGETS = "256/16,256/8,256/64,1024/16,1024/64"
 WINDOW = 1024
 
 
@@ -168,7 +168,7 @@ class Dialogue:
         return [await self._exchange() for _ in range(num_replies)]
 
     async def _exchange(self) -> Completion:
-        said = ". ".join(self._dice.choices(SENTENCES, k=self._dice.randint(1, 3)))
+        said = self._dice.choice(SENTENCES)
         path = self._turns[-2 * self._budget.num_turns - 2 :]
         context = await self._tokenizer.run(partial(build_context, path, said, self._budget))
         (completion,) = await self._engine.generate(

@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     )
     history: Literal["channel", "member"] = "channel"
     context_tokens: int = Field(default=256, ge=16, le=4096)
-    context_turns: int = Field(default=8, ge=1, le=200)
+    context_turns: int = Field(default=16, ge=1, le=200)
     idle_minutes: int = Field(default=60, ge=0, le=525_600)
     temperature: float = _sampling("temperature")
     top_k: int = _sampling("top_k")

@@ -36,7 +36,7 @@ from bot.reverse_model import check_same_vocabulary, find_reverse_model
 from bot.settings import MODELS_FOLDER, Settings
 from bot.speaker import ContextLimits, Speaker
 
-LIMITS = ContextLimits(num_tokens=256, num_turns=8)  # the bot's defaults for DialoGPT
+LIMITS = ContextLimits(num_tokens=256, num_turns=16)  # the bot's defaults for DialoGPT
 _DEADLINE_SECONDS = 600.0
 _LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 _HASH_LENGTH = 12

@@ -276,7 +276,7 @@ def test_the_embedded_model_follows_twenty_turns_unless_it_is_told_otherwise() -
 
 
 def test_any_other_model_sees_as_many_turns_as_dialogpt() -> None:
-    assert load().num_context_turns == load(MODEL="a/b").num_context_turns == 8
+    assert load().num_context_turns == load(MODEL="a/b").num_context_turns == 16
     assert load(CONTEXT_TURNS="30").num_context_turns == 30
 
 

@@ -21,7 +21,7 @@ GREEDY = SamplingParams(
     no_repeat_ngram_size=0,
     no_repeat_own_ngram_size=0,
 )
-CONTEXT_TOKENS, CONTEXT_TURNS = 256, 8  # the bot's defaults
+CONTEXT_TOKENS, CONTEXT_TURNS = 256, 8  # what the model cards' figures were measured with
 _PLACE = Scope(channel_id=0)
 
 

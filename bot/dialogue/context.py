@@ -1,8 +1,8 @@
 """The newest whole turns that fit the token window, so cut that the prefix lasts many turns.
 
 Cutting to fit on every turn would change the first token on every turn, and with it everything
-that the engine keeps of the prompt. A context that outgrows its budget is therefore cut to 75 %
-of it, and grows from the same first turn until it outgrows it again.
+that the engine keeps of the prompt. A context that outgrows its budget is therefore cut to two
+thirds of it, and grows from the same first turn until it outgrows it again.
 """
 
 from bisect import bisect_left
@@ -13,6 +13,8 @@ from bot.dialogue.graphemes import graphemes
 from bot.dialogue.prompt import Line, Tokenizer, encode_prompt
 from bot.dialogue.text import is_blank
 from bot.dialogue.turn import Role, Turn
+
+_EXCHANGE_AND_UTTERANCE = 3  # turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +28,10 @@ class ContextBudget:
         if self.num_tokens < 1 or self.num_turns < 1:
             raise ValueError(f"a context budget below 1: {self}")
 
-    def share(self, numerator: int, denominator: int) -> "ContextBudget":
-        """A part of both, at least 1 each."""
-        return ContextBudget(
-            max(1, self.num_tokens * numerator // denominator),
-            max(1, self.num_turns * numerator // denominator),
-        )
+    def cut(self) -> "ContextBudget":
+        """What a context is cut to that outgrew this: two thirds, an exchange at the least."""
+        least = min(_EXCHANGE_AND_UTTERANCE, self.num_turns)
+        return ContextBudget(max(1, self.num_tokens * 2 // 3), max(least, self.num_turns * 2 // 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def build_context(
     """
     kept = _without_orphan(_since_last_start(turns), tokenizer)
     if not _fits(kept, said, budget, tokenizer):
-        kept = _newest_that_fit(kept, said, budget.share(3, 4), tokenizer)
+        kept = _newest_that_fit(kept, said, budget.cut(), tokenizer)
     prompt_ids = encode_prompt(_lines(kept, said), tokenizer)
     if len(prompt_ids) > budget.num_tokens:
         kept, prompt_ids = [], _end_of_utterance(said, budget.num_tokens, tokenizer)

@@ -45,9 +45,10 @@ def test_a_budget_below_1_is_refused(wrong: tuple[int, int]) -> None:
         ContextBudget(*wrong)
 
 
-def test_a_share_of_a_budget_is_at_least_1() -> None:
-    assert ContextBudget(100, 8).share(3, 4) == ContextBudget(75, 6)
-    assert ContextBudget(1, 1).share(1, 2) == ContextBudget(1, 1)
+def test_a_budget_is_cut_to_two_thirds_but_an_exchange_stays() -> None:
+    assert ContextBudget(100, 8).cut() == ContextBudget(66, 5)
+    assert ContextBudget(100, 4).cut() == ContextBudget(66, 3)
+    assert ContextBudget(1, 1).cut() == ContextBudget(1, 1)
 
 
 def test_a_first_utterance_is_the_whole_prompt() -> None:
@@ -72,17 +73,17 @@ def test_blank_turns_are_skipped() -> None:
 def test_oldest_turns_are_dropped_first() -> None:
     turns = path("aa", "bb", "cc", "dd", "ee", "ff")
     context = build_context(turns, "gg", ContextBudget(20, 100), BYTES)
-    assert texts_of(context) == ["cc", "dd", "ee", "ff"]  # 15 ids: 75 % of 20
-    assert context.start_id == 3
+    assert texts_of(context) == ["ee", "ff"]  # 9 ids of at most 13
+    assert context.start_id == 5
 
 
-def test_a_context_over_its_tokens_is_cut_to_three_quarters_of_its_turns_too() -> None:
+def test_a_context_over_its_tokens_is_cut_to_two_thirds_of_its_turns_too() -> None:
     turns = path(*"abcdefgh")
     assert len(build_context(turns, "i", ContextBudget(17, 9), BYTES).turns) == 4
     assert len(build_context(turns, "i", ContextBudget(18, 9), BYTES).turns) == 8
 
 
-def test_a_context_over_its_turns_is_cut_to_three_quarters_of_its_tokens_too() -> None:
+def test_a_context_over_its_turns_is_cut_to_two_thirds_of_its_tokens_too() -> None:
     turns = path("a" * 20, "b", "c" * 20, "d", "e", "f")
     assert len(build_context(turns, "g", ContextBudget(55, 7), BYTES).turns) == 6
     assert texts_of(build_context(turns, "g", ContextBudget(55, 6), BYTES)) == list("cdef")[2:]

@@ -208,7 +208,7 @@ def test_candidates_are_ranked_as_the_run_says(
 
 def test_the_embedded_model_sees_as_many_turns_as_the_bot_lets_it() -> None:
     assert limits_for("embedded") == ContextLimits(256, 14)
-    assert limits_for("a/folder") == LIMITS == ContextLimits(256, 8)
+    assert limits_for("a/folder") == LIMITS == ContextLimits(256, 16)
 
 
 @pytest.mark.parametrize("guards", ["on", "off"])

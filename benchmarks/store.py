@@ -95,8 +95,7 @@ async def measure(path: Path, num_turns: int, num_context_turns: int, repetition
 async def fill(database: Database, path: Path, num_turns: int) -> None:
     """Build what is not there yet, in one go and without waiting for the disk."""
     counted = select(func.count()).select_from(turn).where(turn.c.channel_id == LONG.channel_id)
-    async with database.reading() as connection:
-        num_found = (await connection.execute(counted)).scalar_one()
+    num_found = await database.read(lambda connection: connection.scalar(counted))
     if num_found == num_turns:
         return
     if num_found:
@@ -208,9 +207,12 @@ async def query_plan(database: Database, num_context_turns: int) -> list[str]:
     """How SQLite finds the path."""
     query = path_of(NUM_SHORT_TURNS, num_context_turns).compile(dialect=sqlite.dialect())
     ordered = [query.params[name] for name in query.positiontup or ()]
-    async with database.reading() as connection:
-        rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", tuple(ordered))
-        return [row[-1] for row in rows]
+    rows = await database.read(
+        lambda connection: connection.exec_driver_sql(
+            f"EXPLAIN QUERY PLAN {query}", tuple(ordered)
+        ).all()
+    )
+    return [row[-1] for row in rows]
 
 
 def print_timings(title: str, timings: Timings) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from bot.errors import DatabaseError
 from bot.store.failures import start_failures_explained
+from bot.store.one_trip import OneTripConnection
 
 # Only with the driver: the settings complete what people write.
 _SQLITE, _POSTGRESQL = "sqlite+aiosqlite", "postgresql+asyncpg"
@@ -122,7 +123,11 @@ def _make(
     engine = create_async_engine(
         address.url,
         hide_parameters=True,  # an error must not carry a member's text into the log
-        connect_args={"timeout": busy_seconds, "isolation_level": None},
+        connect_args={
+            "timeout": busy_seconds,
+            "isolation_level": None,
+            "async_creator_fn": OneTripConnection,
+        },
         **pool,
     )
 

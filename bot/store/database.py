@@ -1,13 +1,14 @@
-"""Opens the database, and lends connections for one short unit of work each."""
+"""Opens the database, and runs units of work on it."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
-from sqlalchemy import delete, insert, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Connection, delete, insert, text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.errors import StoreUnavailableError
 from bot.store.connect import OUTSIDE, WRITING, Address, address_of, serving_engine
@@ -15,10 +16,13 @@ from bot.store.crypto import Cipher
 from bot.store.failures import outages_translated, reason_of, start_failures_explained
 from bot.store.keys import unlock
 from bot.store.migration import migrate
+from bot.store.one_trip import run_unit
 from bot.store.rows import NOBODY
 from bot.store.scrubbing import drop_note, note_erased, read_note, shred_all
 from bot.store.tables import server_setting
 
+T = TypeVar("T")
+Unit = Callable[[Connection], T]
 BUSY_SECONDS = 2.0
 _SCRUB_SECONDS = 60.0
 _CLOSE_SECONDS = 5.0
@@ -30,9 +34,10 @@ logger = logging.getLogger(__name__)
 class Database:
     """One engine and the cipher of its texts.
 
-    No unit of work may stay open while a reply is generated or sent. Each one raises
-    StoreUnavailableError when the database is locked, full, read-only or away; a lock is
-    waited for `busy_seconds`, and so is our own turn to write (longer while we clean up).
+    A unit of work is a plain function of a connection, so that nothing else can be waited for
+    while it is open; it may run in another thread. Each one raises StoreUnavailableError when
+    the database is locked, full, read-only or away; a lock is waited for `busy_seconds`, and so
+    is our own turn to write (longer while we clean up).
     """
 
     def __init__(
@@ -51,24 +56,25 @@ class Database:
         self._all_done = asyncio.Event()
         self._closed = False
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection in a transaction that sees one state of the database."""
+    async def read(self, unit: Unit[T]) -> T:
+        """The result of `unit`, which sees one state of the database."""
         with self._watched("read"):
-            async with self._engine.begin() as connection:
-                yield connection
+            async with self._engine.connect() as connection:
+                return await run_unit(connection, unit)
 
-    @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """A connection in a transaction: all that is written in it becomes true, or nothing."""
+    async def write(self, unit: Unit[T]) -> T:
+        """The result of `unit`: all that it writes becomes true, or nothing."""
+
+        def proven(connection: Connection) -> T:
+            _prove_writable(connection)
+            return unit(connection)
+
         with self._watched("written"):
             async with (
                 self._turn_to_write(),
-                self._engine.execution_options(**WRITING).begin() as connection,
+                self._engine.execution_options(**WRITING).connect() as connection,
             ):
-                if "written" in self._troubles:
-                    await _prove_writable(connection)
-                yield connection
+                return await run_unit(connection, proven if "written" in self._troubles else unit)
 
     async def checkpoint(self) -> bool:
         """Empty the write-ahead log; False when somebody who reads keeps it from that."""
@@ -87,8 +93,7 @@ class Database:
         """
         if self.address.path is None:
             return
-        async with self.writing() as connection:
-            await note_erased(connection)
+        await self.write(note_erased)
         await self.scrub_if_due()
 
     async def scrub_if_due(self) -> None:
@@ -110,13 +115,11 @@ class Database:
             await self._vacuum()
             await self._empty_log()
             if note is not None:
-                async with self.writing() as connection:
-                    await drop_note(connection, note)
+                await self.write(lambda connection: drop_note(connection, note))
 
     async def due_scrub(self) -> str | None:
         """The note of a scrub that is due, or None."""
-        async with self.reading() as connection:
-            return await read_note(connection)
+        return await self.read(read_note)
 
     async def close(self) -> None:
         """Let the open units end, close every connection and its thread; may be called twice."""
@@ -131,8 +134,7 @@ class Database:
 
     async def _shred_copies(self) -> None:
         # Who migrates holds the lock to write: a copy that is being made is left alone.
-        async with self.writing():
-            await asyncio.to_thread(shred_all, self.address.copies)
+        await self.write(lambda _connection: shred_all(self.address.copies))
 
     async def _empty_log(self) -> None:
         for _ in range(_CHECKPOINT_TRIES):  # each one waits `busy_seconds` for readers
@@ -207,10 +209,10 @@ async def open_database(
     return Database(address, engine, cipher, busy_seconds)
 
 
-async def _prove_writable(connection: AsyncConnection) -> None:
+def _prove_writable(connection: Connection) -> None:
     """Write something: a unit that happens to change nothing succeeds on a full disk, too."""
     row = {"guild_id": NOBODY, "name": "write_test"}
-    await connection.execute(insert(server_setting).values(**row, value=""))
-    await connection.execute(
+    connection.execute(insert(server_setting).values(**row, value=""))
+    connection.execute(
         delete(server_setting).where(*(server_setting.c[name] == row[name] for name in row))
     )

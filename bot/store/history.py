@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, insert, literal, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, literal, or_, select, update
 
 from bot.dialogue.turn import Exchange, Role, Scope, Turn, Utterance
 from bot.errors import ScopeMovedError
@@ -27,8 +26,7 @@ class SqlHistory:
 
     async def head(self, scope: Scope) -> Head:
         """Where `scope` stands; a scope that nobody used yet has an empty Head."""
-        async with self._database.reading() as connection:
-            return await _head(connection, scope)
+        return await self._database.read(lambda connection: _head(connection, scope))
 
     async def turn_of_message(self, message_id: int) -> Turn | None:
         """The turn that a Discord message holds (the bot's or a member's), or None."""
@@ -39,8 +37,7 @@ class SqlHistory:
             .order_by(turn.c.id.desc())
             .limit(1)
         )
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
+        row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
         return None if row is None else turn_of(row, self._database.cipher)
 
     async def path(self, turn_id: int, num_turns: int) -> list[Turn]:
@@ -48,8 +45,8 @@ class SqlHistory:
 
         Blank ones count, but are left out.
         """
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(path_of(turn_id, num_turns))).all()
+        query = path_of(turn_id, num_turns)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [turn_of(row, self._database.cipher) for row in rows]
 
     async def remember(self, draft: Draft, expected: Head) -> Exchange:
@@ -59,35 +56,33 @@ class SqlHistory:
         the message was withdrawn, erased or answered meanwhile. A message that was edited
         meanwhile is remembered as it reads now.
         """
-        async with self._database.writing() as connection:
-            said_text = await self._text_now(connection, draft.said)
-            await _check_parent(connection, draft)
+
+        def store(connection: Connection) -> Exchange:
+            said_text = self._text_now(connection, draft.said)
+            _check_parent(connection, draft)
             said = self._said_values(draft, expected, said_text)
-            user = await self._insert(connection, said)
+            user = self._insert(connection, said)
             reply = self._reply_values(draft, expected, user.turn_id)
-            bot = await self._insert(connection, reply)
-            await self._insert_rejected(connection, draft, bot.turn_id)
-            await self._move_head(connection, draft.said, expected, bot.turn_id)
-            await connection.execute(
-                update(inbox)
-                .where(inbox.c.message_id == draft.said.message_id)
-                .values(
-                    state=State.ANSWERED,
-                    reply_text=self._database.cipher.seal(draft.text),
-                    reply_turn_id=bot.turn_id,
-                )
-            )
-        return Exchange(user, bot)
+            bot = self._insert(connection, reply)
+            self._insert_rejected(connection, draft, bot.turn_id)
+            self._move_head(connection, draft.said, expected, bot.turn_id)
+            self._answered(connection, draft, bot.turn_id)
+            return Exchange(user, bot)
+
+        return await self._database.write(store)
 
     async def reset(self, scope: Scope) -> None:
         """Add one to the scope's epoch and empty its head."""
-        async with self._database.writing() as connection:
-            await self._ensure_conversation(connection, scope)
-            await connection.execute(
-                update(conversation)
-                .where(in_scope(conversation, scope))
-                .values(epoch=conversation.c.epoch + 1, head_turn_id=None, touched_at=self._clock())
-            )
+        next_epoch = update(conversation).where(in_scope(conversation, scope))
+        next_epoch = next_epoch.values(
+            epoch=conversation.c.epoch + 1, head_turn_id=None, touched_at=self._clock()
+        )
+
+        def move(connection: Connection) -> None:
+            self._ensure_conversation(connection, scope)
+            connection.execute(next_epoch)
+
+        await self._database.write(move)
 
     async def revise(self, message_id: int, text: str) -> None:
         """Replace the text of the user turn of an edited message; "" withdraws it."""
@@ -97,70 +92,60 @@ class SqlHistory:
         if not await self._knows([message_id]):
             return
         sealed = self._database.cipher.seal(text)
-        async with self._database.writing() as connection:
-            await connection.execute(
+
+        def replace(connection: Connection) -> None:
+            connection.execute(
                 update(turn)
                 .where(turn.c.source_message_id == message_id, turn.c.text != BLANK)
                 .values(text=sealed, num_tokens=None)
             )
-            await connection.execute(
+            connection.execute(
                 update(inbox)
                 .where(inbox.c.message_id == message_id, inbox.c.state != State.DONE)
                 .values(text=sealed)
             )
 
+        await self._database.write(replace)
+
     async def withdraw(self, message_ids: Sequence[int]) -> None:
         """Blank the turns of deleted messages: a member's with the bot's answers, or the bot's."""
         if not message_ids or not await self._knows(message_ids):
             return
-        async with self._database.writing() as connection:
-            gone = _withdrawn(message_ids)
-            await blank(connection, gone)
-            await connection.execute(
+        gone = _withdrawn(message_ids)
+
+        def empty(connection: Connection) -> None:
+            blank(connection, gone)
+            connection.execute(
                 update(inbox)
                 .where(or_(inbox.c.message_id.in_(message_ids), inbox.c.reply_turn_id.in_(gone)))
                 .values(state=State.DONE, text=BLANK, reply_text=None)
             )
 
+        await self._database.write(empty)
+
     async def status(self, scope: Scope) -> ScopeStatus:
         """What the newest reply of `scope` was made of; it costs O(turns in its context)."""
-        async with self._database.reading() as connection:
-            head = await _head(connection, scope)
-            query = select(turn.c.num_prompt_tokens, turn.c.context_start_id)
-            newest = (
-                await connection.execute(query.where(turn.c.id == head.turn_id))
-            ).one_or_none()
-            if head.turn_id is None or newest is None:
-                return ScopeStatus(0, None, None)
-            start_id = newest.context_start_id or head.turn_id
-            in_context = turn.c.id.in_(path_from(head.turn_id, start_id))
-            num_turns = await connection.scalar(
-                select(func.count()).where(in_context, turn.c.text != BLANK)
-            )
-            start_at = await connection.scalar(
-                select(turn.c.created_at).where(turn.c.id == start_id)
-            )
-        return ScopeStatus(num_turns or 0, newest.num_prompt_tokens, start_at)
+        return await self._database.read(lambda connection: _status(connection, scope))
 
     async def _knows(self, message_ids: Sequence[int]) -> bool:
         """Whether we keep anything of these messages: most that change are not ours."""
         columns = (turn.c.source_message_id, reply_message.c.message_id, inbox.c.message_id)
         kept = (select(literal(1)).where(column.in_(message_ids)).exists() for column in columns)
-        async with self._database.reading() as connection:
-            return bool(await connection.scalar(select(or_(*kept))))
+        query = select(or_(*kept))
+        return bool(await self._database.read(lambda connection: connection.scalar(query)))
 
-    async def _text_now(self, connection: AsyncConnection, said: Utterance) -> str:
+    def _text_now(self, connection: Connection, said: Utterance) -> str:
         query = select(inbox.c.state, inbox.c.text).where(inbox.c.message_id == said.message_id)
-        row = (await connection.execute(query)).one_or_none()
+        row = connection.execute(query).one_or_none()
         if row is None:  # the terminal keeps no inbox; nor could an outage be noted in it
             return said.text
         if row.state != State.PENDING:
             raise ScopeMovedError
         return self._database.cipher.open(row.text) or said.text
 
-    async def _insert(self, connection: AsyncConnection, values: dict[str, Any]) -> Turn:
+    def _insert(self, connection: Connection, values: dict[str, Any]) -> Turn:
         query = insert(turn).values(values).returning(turn)
-        return turn_of((await connection.execute(query)).one(), self._database.cipher)
+        return turn_of(connection.execute(query).one(), self._database.cipher)
 
     def _said_values(self, draft: Draft, expected: Head, text: str) -> dict[str, Any]:
         said = draft.said
@@ -204,9 +189,7 @@ class SqlHistory:
             "scores": dict(draft.scores),
         }
 
-    async def _insert_rejected(
-        self, connection: AsyncConnection, draft: Draft, turn_id: int
-    ) -> None:
+    def _insert_rejected(self, connection: Connection, draft: Draft, turn_id: int) -> None:
         rows = [
             {
                 "turn_id": turn_id,
@@ -217,13 +200,13 @@ class SqlHistory:
             for rank, rejected in enumerate(draft.rejected, start=1)
         ]
         if rows:
-            await connection.execute(insert(candidate), rows)
+            connection.execute(insert(candidate), rows)
 
-    async def _move_head(
-        self, connection: AsyncConnection, said: Utterance, expected: Head, turn_id: int
+    def _move_head(
+        self, connection: Connection, said: Utterance, expected: Head, turn_id: int
     ) -> None:
-        await self._ensure_conversation(connection, said.scope)
-        moved = await connection.execute(
+        self._ensure_conversation(connection, said.scope)
+        moved = connection.execute(
             update(conversation)
             .where(
                 in_scope(conversation, said.scope),
@@ -235,22 +218,46 @@ class SqlHistory:
         if not moved.rowcount:
             raise ScopeMovedError
 
-    async def _ensure_conversation(self, connection: AsyncConnection, scope: Scope) -> None:
+    def _answered(self, connection: Connection, draft: Draft, turn_id: int) -> None:
+        connection.execute(
+            update(inbox)
+            .where(inbox.c.message_id == draft.said.message_id)
+            .values(
+                state=State.ANSWERED,
+                reply_text=self._database.cipher.seal(draft.text),
+                reply_turn_id=turn_id,
+            )
+        )
+
+    def _ensure_conversation(self, connection: Connection, scope: Scope) -> None:
         values = {**scope_columns(scope), "epoch": 0, "touched_at": self._clock()}
-        await connection.execute(insert_new(connection, conversation, values))
+        connection.execute(insert_new(connection, conversation, values))
 
 
-async def _head(connection: AsyncConnection, scope: Scope) -> Head:
+def _head(connection: Connection, scope: Scope) -> Head:
     query = (
         select(conversation.c.head_turn_id, conversation.c.epoch, turn.c.created_at)
         .outerjoin(turn, turn.c.id == conversation.c.head_turn_id)
         .where(in_scope(conversation, scope))
     )
-    row = (await connection.execute(query)).one_or_none()
+    row = connection.execute(query).one_or_none()
     return Head() if row is None else Head(*row)
 
 
-async def _check_parent(connection: AsyncConnection, draft: Draft) -> None:
+def _status(connection: Connection, scope: Scope) -> ScopeStatus:
+    head = _head(connection, scope)
+    query = select(turn.c.num_prompt_tokens, turn.c.context_start_id)
+    newest = connection.execute(query.where(turn.c.id == head.turn_id)).one_or_none()
+    if head.turn_id is None or newest is None:
+        return ScopeStatus(0, None, None)
+    start_id = newest.context_start_id or head.turn_id
+    in_context = turn.c.id.in_(path_from(head.turn_id, start_id))
+    num_turns = connection.scalar(select(func.count()).where(in_context, turn.c.text != BLANK))
+    start_at = connection.scalar(select(turn.c.created_at).where(turn.c.id == start_id))
+    return ScopeStatus(num_turns or 0, newest.num_prompt_tokens, start_at)
+
+
+def _check_parent(connection: Connection, draft: Draft) -> None:
     """A parent is in the same scope, or in the channel that the thread hangs on.
 
     The last fence: nothing of a member's private scope may reach anybody else's.
@@ -258,7 +265,7 @@ async def _check_parent(connection: AsyncConnection, draft: Draft) -> None:
     if draft.parent_id is None:
         return
     query = select(turn.c.channel_id, turn.c.user_id).where(turn.c.id == draft.parent_id)
-    parent = (await connection.execute(query)).one_or_none()
+    parent = connection.execute(query).one_or_none()
     if parent is None:  # retention or an erasure took it while the reply was made
         raise ScopeMovedError
     scope = draft.said.scope

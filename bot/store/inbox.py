@@ -3,8 +3,7 @@
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
 
 from bot.dialogue.turn import Role, Scope, Utterance
 from bot.ports import InboxEntry
@@ -44,30 +43,32 @@ class SqlInbox:
             "attempts": 0,
             "created_at": said.created_at,
         }
-        async with self._database.writing() as connection:
-            done = await connection.execute(insert_new(connection, inbox, values))
-            return done.rowcount == 1
+        return await self._database.write(
+            lambda connection: (
+                connection.execute(insert_new(connection, inbox, values)).rowcount == 1
+            )
+        )
 
     async def record_part(self, message_id: int, part: int, sent_id: int) -> None:
         """Note that part `part` (from 0) of the reply went out as message `sent_id`."""
-        async with self._database.writing() as connection:
+
+        def note(connection: Connection) -> None:
             values = {
                 "message_id": sent_id,
                 "answers_id": message_id,
-                "turn_id": await _reply_turn_id(connection, message_id),
+                "turn_id": _reply_turn_id(connection, message_id),
                 "part": part,
                 "created_at": self._clock(),
             }
-            await connection.execute(insert_new(connection, reply_message, values))
+            connection.execute(insert_new(connection, reply_message, values))
+
+        await self._database.write(note)
 
     async def close(self, message_id: int) -> None:
         """The row is done, answered or not: its text goes, its message id stays known."""
-        async with self._database.writing() as connection:
-            await connection.execute(
-                update(inbox)
-                .where(inbox.c.message_id == message_id)
-                .values(state=State.DONE, text=BLANK, reply_text=None)
-            )
+        done = update(inbox).where(inbox.c.message_id == message_id)
+        done = done.values(state=State.DONE, text=BLANK, reply_text=None)
+        await self._database.write(lambda connection: connection.execute(done))
 
     async def unfinished(self) -> list[InboxEntry]:
         """The rows that are not done, oldest first; adds one to the attempts of each.
@@ -75,31 +76,32 @@ class SqlInbox:
         `attempts` of an entry counts this one.
         """
         open_rows = inbox.c.state != State.DONE
-        async with self._database.writing() as connection:
-            await connection.execute(
-                update(inbox).where(open_rows).values(attempts=inbox.c.attempts + 1)
-            )
+
+        def take(connection: Connection) -> list[InboxEntry]:
+            attempt = update(inbox).where(open_rows).values(attempts=inbox.c.attempts + 1)
+            connection.execute(attempt)
             query = select(inbox).where(open_rows).order_by(inbox.c.message_id)
-            rows = (await connection.execute(query)).all()
             return [
-                _entry(row, await _sent_ids(connection, row.message_id), self._database.cipher)
-                for row in rows
+                _entry(row, _sent_ids(connection, row.message_id), self._database.cipher)
+                for row in connection.execute(query).all()
             ]
 
+        return await self._database.write(take)
 
-async def forget_rows(connection: AsyncConnection, condition: ColumnElement[bool]) -> int:
+
+def forget_rows(connection: Connection, condition: ColumnElement[bool]) -> int:
     """Delete rows; what is not done leaves a nameless mark. Returns how many there were.
 
     The mark keeps a reply that is being made from being stored afterwards.
     """
     messages = select(inbox.c.message_id).where(condition)
-    await connection.execute(
+    connection.execute(
         delete(reply_message).where(
             reply_message.c.answers_id.in_(messages), reply_message.c.turn_id.is_(None)
         )
     )
-    done = await connection.execute(delete(inbox).where(condition, inbox.c.state == State.DONE))
-    marks = await connection.execute(
+    done = connection.execute(delete(inbox).where(condition, inbox.c.state == State.DONE))
+    marks = connection.execute(
         update(inbox)
         .where(condition)
         .values(
@@ -115,8 +117,8 @@ async def forget_rows(connection: AsyncConnection, condition: ColumnElement[bool
     return done.rowcount + marks.rowcount
 
 
-async def _reply_turn_id(connection: AsyncConnection, message_id: int) -> int | None:
-    known: int | None = await connection.scalar(
+def _reply_turn_id(connection: Connection, message_id: int) -> int | None:
+    known: int | None = connection.scalar(
         select(inbox.c.reply_turn_id).where(inbox.c.message_id == message_id)
     )
     if known is not None:
@@ -124,17 +126,17 @@ async def _reply_turn_id(connection: AsyncConnection, message_id: int) -> int | 
     # No row, when the database was away as the utterance came in: the turn may be there even so.
     said = select(turn.c.id).where(turn.c.source_message_id == message_id)
     answer = select(turn.c.id).where(turn.c.parent_id.in_(said), turn.c.role == Role.BOT)
-    newest: int | None = await connection.scalar(answer.order_by(turn.c.id.desc()).limit(1))
+    newest: int | None = connection.scalar(answer.order_by(turn.c.id.desc()).limit(1))
     return newest
 
 
-async def _sent_ids(connection: AsyncConnection, message_id: int) -> tuple[int, ...]:
+def _sent_ids(connection: Connection, message_id: int) -> tuple[int, ...]:
     query = (
         select(reply_message.c.message_id)
         .where(reply_message.c.answers_id == message_id)
         .order_by(reply_message.c.part)
     )
-    return tuple((await connection.scalars(query)).all())
+    return tuple(connection.scalars(query).all())
 
 
 def _entry(row: Row[Any], sent_ids: tuple[int, ...], cipher: Cipher) -> InboxEntry:

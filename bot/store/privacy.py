@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, delete, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, delete, or_, select, update
 
 from bot.dialogue.turn import Role, Scope
 from bot.ports import Erased
@@ -26,6 +25,8 @@ from bot.store.tables import (
 from bot.store.tree import blank
 
 _Entry = Callable[[Row[Any], Cipher], object]
+_Some = Sequence[Row[Any]]
+_Rows = tuple[_Some, _Some, _Some, _Some, str | None]  # turns, candidates, inbox, overrides, locale
 
 
 class SqlPrivacy:
@@ -44,24 +45,28 @@ class SqlPrivacy:
         mine = select(turn.c.id).where(turn.c.author_id == user_id)
         dialogue = select(turn).where(or_(turn.c.id.in_(mine), turn.c.parent_id.in_(mine)))
         answers = select(turn.c.id).where(turn.c.parent_id.in_(mine), turn.c.role == Role.BOT)
-        async with self._database.reading() as connection:
-            turns = (await connection.execute(dialogue.order_by(turn.c.id))).all()
-            rejected = await connection.execute(
+
+        def collect(connection: Connection) -> _Rows:
+            turns = connection.execute(dialogue.order_by(turn.c.id)).all()
+            rejected = connection.execute(
                 select(candidate).where(candidate.c.turn_id.in_(answers)).order_by(candidate.c.id)
-            )
-            waiting = await connection.execute(select(inbox).where(inbox.c.author_id == user_id))
-            overrides = await connection.execute(
+            ).all()
+            waiting = connection.execute(select(inbox).where(inbox.c.author_id == user_id)).all()
+            overrides = connection.execute(
                 select(sampling_override).where(sampling_override.c.user_id == user_id)
-            )
-            locale = await connection.scalar(
+            ).all()
+            locale = connection.scalar(
                 select(member_locale.c.locale).where(member_locale.c.user_id == user_id)
             )
+            return turns, rejected, waiting, overrides, locale
+
+        turns, rejected, waiting, overrides, locale = await self._database.read(collect)
         own = [row for row in turns if row.author_id == user_id or row.role == Role.BOT]
         parts: dict[str, tuple[_Entry, Sequence[Row[Any]]]] = {
             "turns": (_turn_entry, own),
-            "unused_answers": (_answer_entry, rejected.all()),
-            "inbox": (_inbox_entry, waiting.all()),
-            "settings": (_override_entry, overrides.all()),
+            "unused_answers": (_answer_entry, rejected),
+            "inbox": (_inbox_entry, waiting),
+            "settings": (_override_entry, overrides),
         }
         head = {"user_id": str(user_id), "exported_at": self._clock().isoformat(), "locale": locale}
         # In a thread: a month of a talkative member is much to decrypt.
@@ -82,36 +87,38 @@ class SqlPrivacy:
         Raises StoreUnavailableError also when only the last step, the cleaning of the files,
         did not succeed: erasing again finishes it.
         """
-        async with self._database.writing() as connection:
-            num_turns = 0
-            for scope in await _own_scopes(connection, user_id):
-                num_turns += await self._delete_scope(connection, scope)
-            num_turns += await _blank_shared(connection, user_id)
-            if await forget_rows(connection, inbox.c.author_id == user_id) or num_turns:
-                await note_erased(connection)
-            await connection.execute(
-                delete(member_locale).where(member_locale.c.user_id == user_id)
+
+        def remove(connection: Connection) -> Erased:
+            num_turns = sum(
+                self._delete_scope(connection, scope) for scope in _own_scopes(connection, user_id)
             )
-            removed = await connection.execute(
+            num_turns += _blank_shared(connection, user_id)
+            if forget_rows(connection, inbox.c.author_id == user_id) or num_turns:
+                note_erased(connection)
+            connection.execute(delete(member_locale).where(member_locale.c.user_id == user_id))
+            removed = connection.execute(
                 delete(sampling_override).where(sampling_override.c.user_id == user_id)
             )
-        await self._database.scrub_if_due()
-        return Erased(num_turns, removed.rowcount)
+            return Erased(num_turns, removed.rowcount)
 
-    async def _delete_scope(self, connection: AsyncConnection, scope: Scope) -> int:
+        erased = await self._database.write(remove)
+        await self._database.scrub_if_due()
+        return erased
+
+    def _delete_scope(self, connection: Connection, scope: Scope) -> int:
         row = in_scope(conversation, scope)
         if scope.user_id is None:
-            await connection.execute(
+            connection.execute(
                 update(conversation)
                 .where(row)
                 .values(epoch=conversation.c.epoch + 1, head_turn_id=None, touched_at=self._clock())
             )
         else:
-            await connection.execute(delete(conversation).where(row))
-        return (await connection.execute(delete(turn).where(in_scope(turn, scope)))).rowcount
+            connection.execute(delete(conversation).where(row))
+        return connection.execute(delete(turn).where(in_scope(turn, scope))).rowcount
 
 
-async def _own_scopes(connection: AsyncConnection, user_id: int) -> list[Scope]:
+def _own_scopes(connection: Connection, user_id: int) -> list[Scope]:
     """The scopes in which nobody but this member speaks."""
     other = turn.alias()
     others = (
@@ -128,18 +135,18 @@ async def _own_scopes(connection: AsyncConnection, user_id: int) -> list[Scope]:
     unused = select(conversation.c.channel_id, conversation.c.user_id).where(
         conversation.c.user_id == user_id
     )
-    rows = await connection.execute(spoken.union(private, unused))
+    rows = connection.execute(spoken.union(private, unused))
     return [Scope(channel_id, owner or None) for channel_id, owner in rows]
 
 
-async def _blank_shared(connection: AsyncConnection, user_id: int) -> int:
+def _blank_shared(connection: Connection, user_id: int) -> int:
     mine = select(turn.c.id).where(turn.c.author_id == user_id)
     answers = select(turn.c.id).where(turn.c.parent_id.in_(mine), turn.c.role == Role.BOT)
-    await connection.execute(
+    connection.execute(
         update(reply_message).where(reply_message.c.turn_id.in_(answers)).values(answers_id=None)
     )
-    num_turns = await blank(connection, answers) + await blank(connection, mine)
-    await connection.execute(
+    num_turns = blank(connection, answers) + blank(connection, mine)
+    connection.execute(
         update(turn)
         .where(turn.c.author_id == user_id)
         .values(author_id=None, source_message_id=None)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 
 from bot.errors import StoreUnavailableError
 from bot.store.database import Database
@@ -71,20 +71,23 @@ class Retention:
     async def _delete_rows(self, now: datetime) -> None:
         old = now - self._turn_age
         speakers = select(turn.c.author_id).where(turn.c.author_id.is_not(None))
-        async with self._database.writing() as connection:
-            await connection.execute(delete(inbox).where(inbox.c.created_at < now - INBOX_AGE))
-            await connection.execute(
+
+        def delete_rows(connection: Connection) -> None:
+            connection.execute(delete(inbox).where(inbox.c.created_at < now - INBOX_AGE))
+            connection.execute(
                 delete(reply_message).where(
                     reply_message.c.turn_id.is_(None), reply_message.c.created_at < old
                 )
             )
-            await connection.execute(
+            connection.execute(
                 delete(conversation).where(
                     conversation.c.head_turn_id.is_(None), conversation.c.touched_at < old
                 )
             )
-            await connection.execute(
+            connection.execute(
                 delete(member_locale).where(
                     member_locale.c.saved_at < old, member_locale.c.user_id.not_in(speakers)
                 )
             )
+
+        await self._database.write(delete_rows)

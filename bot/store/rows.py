@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, Row, Table, and_
+from sqlalchemy import ColumnElement, Connection, Executable, Row, Table, and_
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.dialogue.turn import Role, Scope, Turn
 from bot.store.crypto import Cipher
@@ -46,19 +45,19 @@ def in_scope(table: Table, scope: Scope) -> ColumnElement[bool]:
     return and_(table.c.channel_id == columns["channel_id"], table.c.user_id == columns["user_id"])
 
 
-def insert_new(connection: AsyncConnection, table: Table, values: Mapping[str, Any]) -> Executable:
+def insert_new(connection: Connection, table: Table, values: Mapping[str, Any]) -> Executable:
     """INSERT that does nothing where a row of the same key stands already."""
     return _insert(connection, table).values(values).on_conflict_do_nothing()
 
 
 def insert_or_replace(
-    connection: AsyncConnection, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]
+    connection: Connection, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]
 ) -> Executable:
     """INSERT that puts `values` into the row that has `key` already."""
     statement = _insert(connection, table).values({**key, **values})
     return statement.on_conflict_do_update(index_elements=list(key), set_=dict(values))
 
 
-def _insert(connection: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
+def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     on_sqlite = connection.dialect.name == "sqlite"
     return sqlite.insert(table) if on_sqlite else postgresql.insert(table)

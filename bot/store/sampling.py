@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import Connection, and_, delete, or_, select
 
 from bot.dialogue.sampling import BOUNDS, Layer, Number, Overrides, Place, check
 from bot.errors import NotHereError
@@ -29,10 +29,10 @@ class SqlSampling:
             for layer in layers
         ]
         query = select(table.layer, table.field, table.value).where(or_(*matches))
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
         found: dict[Layer, dict[str, Number]] = {}
-        async with self._database.reading() as connection:
-            for layer, field, value in (await connection.execute(query)).all():
-                found.setdefault(Layer(layer), {})[field] = _number(field, value)
+        for layer, field, value in rows:
+            found.setdefault(Layer(layer), {})[field] = _number(field, value)
         return found
 
     async def save(self, layer: Layer, place: Place, values: Mapping[str, Number]) -> None:
@@ -42,23 +42,20 @@ class SqlSampling:
         """
         checked = {field: check(field, value) for field, value in values.items()}
         key = _key(layer, place)
-        async with self._database.writing() as connection:
+
+        def put(connection: Connection) -> None:
             for field, value in checked.items():
-                await connection.execute(
-                    insert_or_replace(
-                        connection,
-                        sampling_override,
-                        {**key, "field": field},
-                        {"value": float(value)},
-                    )
-                )
+                row = {**key, "field": field}, {"value": float(value)}
+                connection.execute(insert_or_replace(connection, sampling_override, *row))
+
+        await self._database.write(put)
 
     async def clear(self, layer: Layer, place: Place) -> None:
         """Remove everything that is set in `layer` at `place`."""
         table = sampling_override.c
         matches = [table[name] == value for name, value in _key(layer, place).items()]
-        async with self._database.writing() as connection:
-            await connection.execute(delete(sampling_override).where(*matches))
+        removal = delete(sampling_override).where(*matches)
+        await self._database.write(lambda connection: connection.execute(removal))
 
 
 def _key(layer: Layer, place: Place) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, and_, delete, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, and_, delete, select
 
 from bot.store.rows import NOBODY, insert_new, insert_or_replace
 from bot.store.tables import server_setting
@@ -22,31 +21,29 @@ _BLOCK_BYTES = 1 << 20
 _KEY = {"guild_id": NOBODY, "name": "scrub_due"}
 
 
-async def note_erased(connection: AsyncConnection) -> None:
+def note_erased(connection: Connection) -> None:
     """In the transaction that deletes words somebody wants gone: a scrub is due."""
     if connection.dialect.name == "sqlite":
         # Always another value: a scrub that runs already must not take this note away.
         value = {"value": uuid.uuid4().hex}
-        await connection.execute(insert_or_replace(connection, server_setting, _KEY, value))
+        connection.execute(insert_or_replace(connection, server_setting, _KEY, value))
 
 
-async def note_aged(connection: AsyncConnection) -> None:
+def note_aged(connection: Connection) -> None:
     """In the transaction that deletes what is old: the next erasure has to scrub."""
     if connection.dialect.name == "sqlite":
-        await connection.execute(insert_new(connection, server_setting, {**_KEY, "value": AGED}))
+        connection.execute(insert_new(connection, server_setting, {**_KEY, "value": AGED}))
 
 
-async def read_note(connection: AsyncConnection) -> str | None:
+def read_note(connection: Connection) -> str | None:
     """The note that stands now; None when every deleted word was scrubbed."""
-    note: str | None = await connection.scalar(select(server_setting.c.value).where(_is_note()))
+    note: str | None = connection.scalar(select(server_setting.c.value).where(_is_note()))
     return note
 
 
-async def drop_note(connection: AsyncConnection, note: str) -> None:
+def drop_note(connection: Connection, note: str) -> None:
     """The scrub that `note` asked for is done; a newer note stays."""
-    await connection.execute(
-        delete(server_setting).where(_is_note(), server_setting.c.value == note)
-    )
+    connection.execute(delete(server_setting).where(_is_note(), server_setting.c.value == note))
 
 
 def shred(path: Path) -> None:

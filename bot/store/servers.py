@@ -1,8 +1,9 @@
 """What is kept for a server, and the language of a member, in SQL."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from sqlalchemy import ColumnElement, Table, delete, or_, select, union
+from sqlalchemy import ColumnElement, Connection, Executable, Table, delete, or_, select, union
 
 from bot.store.database import Database
 from bot.store.rows import NOBODY, Clock, insert_or_replace, utc_now
@@ -29,40 +30,39 @@ class SqlServers:
         """A stored value; guild 0 stands for the bot itself."""
         table = server_setting.c
         query = select(table.value).where(table.guild_id == guild_id, table.name == name)
-        async with self._database.reading() as connection:
-            return await connection.scalar(query)
+        return await self._database.read(lambda connection: connection.scalar(query))
 
     async def save_setting(self, guild_id: int, name: str, value: str) -> None:
         """Store a value."""
         key = {"guild_id": guild_id, "name": name}
-        async with self._database.writing() as connection:
-            await connection.execute(
+        await self._database.write(
+            lambda connection: connection.execute(
                 insert_or_replace(connection, server_setting, key, {"value": value})
             )
+        )
 
     async def locale(self, user_id: int) -> str | None:
         """The locale that Discord last told us of a member."""
         query = select(member_locale.c.locale).where(member_locale.c.user_id == user_id)
-        async with self._database.reading() as connection:
-            return await connection.scalar(query)
+        return await self._database.read(lambda connection: connection.scalar(query))
 
     async def save_locale(self, user_id: int, locale: str) -> None:
         """Remember a member's locale; writes only when it changed."""
         if await self.locale(user_id) == locale:
             return
         values = {"locale": locale, "saved_at": self._clock()}
-        async with self._database.writing() as connection:
-            await connection.execute(
+        await self._database.write(
+            lambda connection: connection.execute(
                 insert_or_replace(connection, member_locale, {"user_id": user_id}, values)
             )
+        )
 
     async def servers(self) -> list[int]:
         """The ids of all servers of which something is kept."""
         tables = (turn, conversation, inbox, sampling_override, server_setting)
         columns = [table.c.guild_id for table in tables]
         query = union(*(select(one).where(one.is_not(None), one != NOBODY) for one in columns))
-        async with self._database.reading() as connection:
-            return sorted((await connection.scalars(query)).all())
+        return await self._database.read(lambda connection: sorted(connection.scalars(query).all()))
 
     async def purge_server(self, guild_id: int, channel_ids: Sequence[int]) -> None:
         """Delete all that is kept of a server that the bot left, with its channels' history.
@@ -73,8 +73,8 @@ class SqlServers:
         if guild_id == NOBODY:
             raise ValueError("guild 0 is the bot itself")
         for table in (server_setting, sampling_override):
-            async with self._database.writing() as connection:
-                await connection.execute(delete(table).where(table.c.guild_id == guild_id))
+            removal = delete(table).where(table.c.guild_id == guild_id)
+            await self._database.write(partial(_execute, removal))
         await self._purge(
             lambda table: or_(table.c.guild_id == guild_id, table.c.channel_id.in_(channel_ids))
         )
@@ -82,17 +82,23 @@ class SqlServers:
 
     async def purge_channel(self, channel_id: int) -> None:
         """Delete all that is kept of a channel or thread that is gone."""
-        table = sampling_override
-        async with self._database.writing() as connection:
-            await connection.execute(delete(table).where(table.c.channel_id == channel_id))
+        removal = delete(sampling_override).where(sampling_override.c.channel_id == channel_id)
+        await self._database.write(partial(_execute, removal))
         await self._purge(lambda table: table.c.channel_id == channel_id)
 
     async def _purge(self, belongs: Callable[[Table], ColumnElement[bool]]) -> None:
         answered = select(inbox.c.message_id).where(belongs(inbox))
-        async with self._database.writing() as connection:
-            await connection.execute(
+
+        def delete_rows(connection: Connection) -> None:
+            connection.execute(
                 delete(reply_message).where(reply_message.c.answers_id.in_(answered))
             )
-            await connection.execute(delete(inbox).where(belongs(inbox)))
-            await connection.execute(delete(conversation).where(belongs(conversation)))
+            connection.execute(delete(inbox).where(belongs(inbox)))
+            connection.execute(delete(conversation).where(belongs(conversation)))
+
+        await self._database.write(delete_rows)
         await delete_turns(self._database, belongs(turn))
+
+
+def _execute(statement: Executable, connection: Connection) -> None:
+    connection.execute(statement)

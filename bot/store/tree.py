@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, literal, null, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, Select, delete, literal, null, select, update
 
 from bot.store.database import Database
 from bot.store.scrubbing import note_aged
@@ -50,13 +49,13 @@ def path_from(turn_id: int, start_id: int) -> Select[Any]:
     return select(walk.c.id)
 
 
-async def blank(connection: AsyncConnection, turn_ids: Select[Any]) -> int:
+def blank(connection: Connection, turn_ids: Select[Any]) -> int:
     """Empty the texts of turns and drop what was not chosen for them; returns how many.
 
     The scores go, too: how much a reply echoes says something of what was said.
     """
-    await connection.execute(delete(candidate).where(candidate.c.turn_id.in_(turn_ids)))
-    done = await connection.execute(
+    connection.execute(delete(candidate).where(candidate.c.turn_id.in_(turn_ids)))
+    done = connection.execute(
         update(turn)
         .where(turn.c.id.in_(turn_ids))
         .values(text=BLANK, num_tokens=None, scores=null())
@@ -67,12 +66,16 @@ async def blank(connection: AsyncConnection, turn_ids: Select[Any]) -> int:
 async def delete_turns(database: Database, condition: ColumnElement[bool]) -> int:
     """Delete turns, a batch in a transaction; heads and children let go of them by themselves."""
     batch = select(turn.c.id).where(condition).order_by(turn.c.id).limit(_BATCH)
+
+    def delete_batch(connection: Connection) -> int:
+        done = connection.execute(delete(turn).where(turn.c.id.in_(batch)))
+        if done.rowcount:
+            note_aged(connection)
+        return done.rowcount
+
     num_deleted = 0
     while True:
-        async with database.writing() as connection:
-            done = await connection.execute(delete(turn).where(turn.c.id.in_(batch)))
-            if done.rowcount:
-                await note_aged(connection)
-        num_deleted += done.rowcount
-        if done.rowcount < _BATCH:
+        num_gone = await database.write(delete_batch)
+        num_deleted += num_gone
+        if num_gone < _BATCH:
             return num_deleted

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import Connection, make_url
 
 from bot.store.database import Database, open_database
 from bot.store.history import SqlHistory
@@ -93,11 +93,13 @@ async def database(any_url: str, tmp_path: Path) -> AsyncIterator[Database]:
 
 
 async def empty(database: Database) -> None:
-    async with database.writing() as connection:
+    def delete_all(connection: Connection) -> None:
         for table in reversed(METADATA.sorted_tables):
             key_record = server_setting.c.name == "history_key"
             rows = table.delete()
-            await connection.execute(rows.where(~key_record) if table is server_setting else rows)
+            connection.execute(rows.where(~key_record) if table is server_setting else rows)
+
+    await database.write(delete_all)
 
 
 @pytest.fixture

@@ -75,12 +75,13 @@ def texts(turns: Sequence[Turn]) -> list[str]:
 
 
 async def count(database: Database, table: Table) -> int:
-    async with database.reading() as connection:
-        return (await connection.execute(select(func.count()).select_from(table))).scalar_one()
+    query = select(func.count()).select_from(table)
+    return await database.read(lambda connection: connection.execute(query).scalar_one())
 
 
 async def rows(database: Database, table: Table) -> list[dict[str, Any]]:
     """Every row of a table, as it is stored."""
-    async with database.reading() as connection:
-        found = await connection.execute(select(table).order_by(*table.primary_key.columns))
-        return [dict(row) for row in found.mappings()]
+    query = select(table).order_by(*table.primary_key.columns)
+    return await database.read(
+        lambda connection: [dict(row) for row in connection.execute(query).mappings()]
+    )

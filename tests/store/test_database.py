@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from bot.dialogue.turn import Exchange, Scope
@@ -20,8 +20,7 @@ from tests.store.talk import CHANNEL, count, said, talk
 
 
 async def pragma(database: Database, name: str) -> object:
-    async with database.reading() as connection:
-        return (await connection.execute(text(f"PRAGMA {name}"))).scalar_one()
+    return await database.read(lambda connection: connection.scalar(text(f"PRAGMA {name}")))
 
 
 async def test_every_connection_is_set_up(sqlite_database: Database) -> None:
@@ -41,45 +40,65 @@ async def test_the_files_are_for_their_owner_only(
 async def test_our_own_mistakes_are_no_outage(database: Database, inbox: SqlInbox) -> None:
     await inbox.record(said(1))
 
-    async def insert_nonsense() -> None:
-        values: dict[str, object] = {column.name: None for column in tables.inbox.columns}
-        async with database.writing() as connection:
-            await connection.execute(tables.inbox.insert().values({**values, "state": "secret"}))
-
+    values: dict[str, object] = {column.name: None for column in tables.inbox.columns}
+    nonsense = tables.inbox.insert().values({**values, "state": "secret"})
     with pytest.raises(IntegrityError) as mistake:
-        await insert_nonsense()
+        await database.write(lambda connection: connection.execute(nonsense))
     assert "secret" not in str(mistake.value)
 
 
 async def test_a_unit_of_work_that_fails_leaves_nothing(database: Database) -> None:
-    async def fail_half_way() -> None:
-        async with database.writing() as connection:
-            await connection.execute(tables.server_setting.delete())
-            raise RuntimeError
+    def fail_half_way(connection: Connection) -> None:
+        connection.execute(tables.server_setting.delete())
+        raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        await fail_half_way()
+        await database.write(fail_half_way)
     assert await count(database, tables.server_setting) == 1
 
 
-async def test_a_cancelled_unit_of_work_leaves_nothing_and_frees_the_lock(
-    database: Database, history: SqlHistory
+async def test_a_cancel_waits_until_the_unit_of_work_is_over_and_frees_the_lock(
+    sqlite_database: Database, sqlite_history: SqlHistory
 ) -> None:
+    loop, over = asyncio.get_running_loop(), threading.Event()
+
+    def delete_and_be_cancelled(connection: Connection) -> None:
+        connection.execute(tables.server_setting.delete())
+        done = threading.Event()
+        loop.call_soon_threadsafe(task.cancel)
+        loop.call_soon_threadsafe(task.cancel)
+        loop.call_soon_threadsafe(done.set)
+        assert done.wait(10)
+        over.set()
+
+    task = asyncio.create_task(sqlite_database.write(delete_and_be_cancelled))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert over.is_set()
+    assert await count(sqlite_database, tables.server_setting) == 0
+    await talk(sqlite_history, said(1))
+
+
+async def test_a_unit_of_work_that_is_cancelled_on_postgresql_leaves_nothing(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    database = await open_database(postgres_url, history_key="off", key_path=tmp_path / "key")
     working = asyncio.Event()
 
-    async def work() -> None:
-        async with database.writing() as connection:
-            await connection.execute(tables.server_setting.delete())
-            working.set()
-            await asyncio.Event().wait()
+    def delete_and_wait(connection: Connection) -> None:
+        connection.execute(tables.server_setting.delete())
+        working.set()
+        connection.execute(text("SELECT pg_sleep(60)"))
 
-    task = asyncio.create_task(work())
+    before = await count(database, tables.server_setting)
+    task = asyncio.create_task(database.write(delete_and_wait))
     await working.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await count(database, tables.server_setting) == 1
-    await talk(history, said(1))
+    assert await count(database, tables.server_setting) == before > 0
+    await talk(SqlHistory(database, origin="discord"), said(1))
+    await database.close()
 
 
 async def test_cancelling_in_the_middle_of_anything_poisons_nothing(

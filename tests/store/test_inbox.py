@@ -85,8 +85,8 @@ async def test_forgotten_rows_leave_a_mark_only_where_a_reply_may_come(
     for number in (1, 2, 3):
         await inbox.record(said(number, "secret", scope=Scope(500 + number)))
     await inbox.close(1)
-    async with database.writing() as connection:
-        assert await forget_rows(connection, tables.inbox.c.message_id < 3) == 2
+    old = tables.inbox.c.message_id < 3
+    assert await database.write(lambda connection: forget_rows(connection, old)) == 2
     mark, other = await rows(database, tables.inbox)
     assert (mark["message_id"], mark["state"], mark["text"]) == (2, "done", b"")
     assert (mark["author_id"], other["message_id"], other["state"]) == (0, 3, "pending")

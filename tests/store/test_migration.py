@@ -41,22 +41,19 @@ def differences(connection: Connection) -> list[object]:
 
 
 async def test_a_new_database_has_the_schema_of_the_code(database: Database) -> None:
-    async with database.reading() as connection:
-        assert await connection.run_sync(differences) == []
+    assert await database.read(differences) == []
 
 
 async def test_a_difference_would_be_seen(url: str, tmp_path: Path) -> None:
     database = await opened(url, tmp_path)
-    async with database.writing() as connection:
-        await connection.execute(text("DROP INDEX ix_turn_parent_id"))
-        assert len(await connection.run_sync(differences)) == 1
+    await database.write(lambda one: one.execute(text("DROP INDEX ix_turn_parent_id")))
+    assert len(await database.read(differences)) == 1
     await database.close()
 
 
 async def test_an_older_database_is_upgraded_with_its_rows(older_url: str, tmp_path: Path) -> None:
     database = await opened(older_url, tmp_path)
-    async with database.reading() as connection:
-        assert await connection.run_sync(differences) == []
+    assert await database.read(differences) == []
     history = SqlHistory(database, origin="discord")
     head = await history.head(CHANNEL)
     assert texts(await history.path(head.turn_id or 0, 9)) == ["hello", "hi"]
@@ -74,13 +71,12 @@ async def test_the_schema_before_is_upgraded_with_its_rows(url: str, tmp_path: P
     """What 0003 adds is empty in rows that stood before, and filled in new ones."""
     database = await opened(url, tmp_path)
     exchange = await talk(SqlHistory(database, origin="discord"), said(11))
-    async with database.writing() as connection:
-        await connection.execute(text("ALTER TABLE turn DROP COLUMN scores"))
-        await connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    await database.write(lambda one: one.execute(text("ALTER TABLE turn DROP COLUMN scores")))
+    before = text("UPDATE alembic_version SET version_num = '0002'")
+    await database.write(lambda one: one.execute(before))
     await database.close()
     database = await opened(url, tmp_path)
-    async with database.reading() as connection:
-        assert await connection.run_sync(differences) == []
+    assert await database.read(differences) == []
     history = SqlHistory(database, origin="discord")
     assert texts(await history.path(exchange.bot.turn_id, 9)) == ["hello", "hi"]
     await talk(history, said(12), scores={"score": -0.5})
@@ -93,8 +89,7 @@ async def test_what_an_upgraded_table_refers_to_still_counts(
     older_url: str, tmp_path: Path
 ) -> None:
     database = await opened(older_url, tmp_path)
-    async with database.writing() as connection:
-        await connection.execute(tables.turn.delete())
+    await database.write(lambda connection: connection.execute(tables.turn.delete()))
     assert (await SqlHistory(database, origin="discord").head(CHANNEL)).turn_id is None
     assert await count(database, tables.candidate) == 0
     assert await count(database, tables.reply_message) == 0
@@ -175,9 +170,8 @@ async def test_a_step_that_fails_leaves_the_old_schema(
 @pytest.mark.parametrize("revision", ["9999", "abc"])
 async def test_a_newer_database_is_refused(url: str, tmp_path: Path, revision: str) -> None:
     database = await opened(url, tmp_path)
-    async with database.writing() as connection:
-        newer = text("UPDATE alembic_version SET version_num = :revision")
-        await connection.execute(newer, {"revision": revision})
+    newer = text("UPDATE alembic_version SET version_num = :revision")
+    await database.write(lambda connection: connection.execute(newer, {"revision": revision}))
     await database.close()
     with pytest.raises(DatabaseError, match="newer Banter"):
         await opened(url, tmp_path)

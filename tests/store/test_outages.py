@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.errors import DatabaseError, StoreUnavailableError
 from bot.store import tables
@@ -30,8 +31,7 @@ def locked_by_another(database: Database) -> Iterator[None]:
 
 async def set_pragma(database: Database, pragma: str) -> None:
     """On the one connection that the pool holds while only one is used at a time."""
-    async with database.reading() as connection:
-        await connection.execute(text(f"PRAGMA {pragma}"))
+    await database.read(lambda connection: connection.execute(text(f"PRAGMA {pragma}")))
 
 
 async def test_a_locked_database_fails_soon_and_works_again(
@@ -113,12 +113,9 @@ async def test_a_server_that_drops_its_connections_is_found_again(
     history = SqlHistory(database, origin="discord")
     await talk(history, said(1))
 
-    async def be_dropped() -> None:
-        async with database.writing() as connection:
-            await connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
-
+    drop = text("SELECT pg_terminate_backend(pg_backend_pid())")
     with pytest.raises(StoreUnavailableError):
-        await be_dropped()
+        await database.write(lambda connection: connection.execute(drop))
     await talk(history, said(2))
     assert await count(database, tables.turn) == 4
     await database.close()
@@ -130,10 +127,12 @@ async def test_a_row_that_another_locks_is_an_outage(postgres_url: str, tmp_path
     )
     history = SqlHistory(database, origin="discord")
     await history.reset(CHANNEL)
-    async with database.writing() as other:
-        await other.execute(text("LOCK TABLE conversation IN ACCESS EXCLUSIVE MODE"))
+    other = create_async_engine(postgres_url)
+    async with other.begin() as connection:
+        await connection.execute(text("LOCK TABLE conversation IN ACCESS EXCLUSIVE MODE"))
         with pytest.raises(StoreUnavailableError):
             await history.reset(CHANNEL)
+    await other.dispose()
     await history.reset(CHANNEL)
     await database.close()
 

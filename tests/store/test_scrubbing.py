@@ -144,8 +144,8 @@ async def test_of_three_scrubs_at_once_one_is_made(
     await talk(sqlite_history, said(1))
     await SqlPrivacy(sqlite_database).erase(ANNA)
     before = vacuums.count
-    async with sqlite_database.writing() as connection:
-        await connection.exec_driver_sql("INSERT INTO server_setting VALUES (0, 'scrub_due', 'x')")
+    due = "INSERT INTO server_setting VALUES (0, 'scrub_due', 'x')"
+    await sqlite_database.write(lambda connection: connection.exec_driver_sql(due))
     await asyncio.gather(*(sqlite_database.scrub_if_due() for _ in range(3)))
     assert vacuums.count == before + 1
 

@@ -106,8 +106,8 @@ async def test_more_turns_than_one_batch_are_purged(
     await talk(history, said(1))
     (user, _) = await rows(database, tables.turn)
     del user["id"]
-    async with database.writing() as connection:
-        await connection.execute(tables.turn.insert(), [user] * 1100)
+    many = [user] * 1100
+    await database.write(lambda connection: connection.execute(tables.turn.insert(), many))
     await servers.purge_channel(500)
     assert await count(database, tables.turn) == 0
 

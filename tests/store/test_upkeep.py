@@ -67,8 +67,8 @@ async def test_a_check_finds_a_missing_database_and_makes_none(
 async def test_a_check_finds_another_schema(url: str) -> None:
     await upgrade(url)
     database = await open_database(url, history_key="off", key_path=Path("unused"))
-    async with database.writing() as connection:
-        await connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+    other = text("UPDATE alembic_version SET version_num = '0000'")
+    await database.write(lambda connection: connection.execute(other))
     await database.close()
     assert "has the schema 0000" in await findings(url)
 

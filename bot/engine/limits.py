@@ -11,3 +11,8 @@ class EngineLimits:
 
     num_rows: int = 16
     cache_bytes: int = 512 * 2**20
+
+    @property
+    def runs_of_a_member(self) -> int:
+        """How many requests of one member run at once: whoever comes next finds a place."""
+        return max(1, self.num_rows // 4)

@@ -3,6 +3,7 @@
 No torch here.
 """
 
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
@@ -66,10 +67,12 @@ class WaitingLine:
     """The jobs that wait; servers take turns, and in a server its members.
 
     Next is the server with the fewest running jobs, then the one that was served longest ago;
-    in it the member likewise; and of a member the oldest job. Not for several threads at once.
+    in it the member likewise; and of a member the oldest job. A member of whom `most_of_a_member`
+    run already is passed over (user 0 is nobody in particular). Not for several threads at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_of_a_member: int = sys.maxsize) -> None:
+        self._most_of_a_member = most_of_a_member
         self._jobs: list[Job] = []
         self._order: deque[Job] | None = None  # until something changes it
         self._running: Counter[_Name] = Counter()
@@ -93,14 +96,15 @@ class WaitingLine:
         self._order = None
 
     def first(self) -> Job | None:
-        """The job whose turn it is."""
-        return self._arranged()[0] if self._jobs else None
+        """The job whose turn it is, if somebody's is."""
+        return next(filter(self._may_run, self._arranged()), None)
 
     def next(self) -> Job | None:
         """Take out the job whose turn it is; `done` is to be called when it has ended."""
-        if not self._jobs:
+        job = self.first()
+        if job is None:
             return None
-        job = self._arranged().popleft()  # the others stay in their order
+        self._arranged().remove(job)  # the others stay in their order
         self._jobs.remove(job)
         self._num_served += 1
         _begin(job, self._running, self._served, self._num_served)
@@ -119,6 +123,9 @@ class WaitingLine:
     def in_order(self) -> list[Job]:
         """The waiting jobs in the order in which they would be taken, if nobody else came."""
         return list(self._arranged())
+
+    def _may_run(self, job: Job) -> bool:
+        return not job.request.user_id or self._running[_names(job)[1]] < self._most_of_a_member
 
     def _arranged(self) -> deque[Job]:
         if self._order is None:

@@ -48,7 +48,7 @@ class Worker:
         self._recovery = Recovery(limits.num_rows, self._release_memory)
         self._thread = thread
         self._lock = threading.Lock()  # guards the five below
-        self._line = WaitingLine()
+        self._line = WaitingLine(limits.runs_of_a_member)
         self._arrived: list[Job] = []
         self._num_running = 0
         self._num_rows = 0
@@ -252,7 +252,7 @@ class Worker:
         logger.error("the engine has failed", exc_info=error)
         with self._lock:
             jobs = [*self._arrived, *self._line, *(run.job for run in runner.runs)]
-            self._arrived, self._line = [], WaitingLine()
+            self._arrived, self._line = [], WaitingLine(self._limits.runs_of_a_member)
             self._num_running = self._num_rows = 0
         runner.runs.clear()
         self.prefixes.shrink(0)

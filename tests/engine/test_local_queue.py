@@ -55,7 +55,13 @@ async def test_a_member_with_a_hundred_requests_does_not_delay_the_others(
             nonlocal last_step
             last_step = opened.network.num_passes
 
-        flood = [start(opened, params=EXACTLY_8, user_id=1) for _ in range(num_flooding)]
+        flooding = asyncio.Event()
+        flood = [
+            start(opened, params=EXACTLY_8, user_id=1, on_token=lambda *_: flooding.set())
+            for _ in range(num_flooding)
+        ]
+        if flood:
+            await flooding.wait()
         others = [
             start(opened, params=EXACTLY_8, user_id=user, on_token=note) for user in range(2, 22)
         ]

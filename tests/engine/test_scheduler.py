@@ -19,8 +19,8 @@ def job(group: int = 0, user: int = 0, **changes: object) -> Job:
     return Job(GenerationRequest((1,), group_key=group, user_id=user, **changes))  # type: ignore[arg-type]  # a test's keyword arguments
 
 
-def line_of(*jobs: Job) -> WaitingLine:
-    line = WaitingLine()
+def line_of(*jobs: Job, most_of_a_member: int = 1000) -> WaitingLine:
+    line = WaitingLine(most_of_a_member)
     for one in jobs:
         line.append(one)
     return line
@@ -110,6 +110,22 @@ def test_twenty_members_overtake_one_who_sent_a_hundred() -> None:
         running.append(taken(line))
         served.append(running[-1].request.user_id)
     assert served == list(range(2, 22))
+
+
+def test_a_member_of_whom_enough_run_is_passed_over_until_one_has_ended() -> None:
+    line = line_of(job(1, 1), job(1, 1), job(1, 1), job(2, 2), most_of_a_member=2)
+    first, other, second = taken(line), taken(line), taken(line)
+    assert names([first, other, second]) == [(1, 1), (2, 2), (1, 1)]
+    assert (line.first(), line.next(), len(line)) == (None, None, 1)
+    line.append(job(1, 3))
+    assert names([taken(line)]) == [(1, 3)]
+    line.done(first)
+    assert names([taken(line)]) == [(1, 1)]
+
+
+def test_nobody_in_particular_may_have_every_place() -> None:
+    line = line_of(*(job() for _ in range(5)), most_of_a_member=2)
+    assert names([taken(line) for _ in range(5)]) == [(0, 0)] * 5
 
 
 def test_everybody_is_equal_again_when_nobody_waits() -> None:

@@ -13,7 +13,7 @@ RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))
         --constraint constraints.txt --requirement /tmp/requirements.txt asyncpg \
     && rm /tmp/requirements.txt
 
-# Editable: the catalogues in locales/ are read from where they stand.
+# Editable: what stands here is what runs.
 COPY README.md LICENSE ./
 COPY bot/ bot/
 COPY cogs/ cogs/

@@ -25,8 +25,8 @@ async def sync_commands(
 ) -> None:
     """Send the commands to Discord if their definition is not what it has.
 
-    With `guild_id` they become that server's own. A server that had them before loses its copies:
-    there every command would appear twice.
+    With `guild_id` they become that server's own and nobody else's, else everybody's. Whoever had
+    them before loses them: where both are, every command appears twice.
     """
     guild = discord.Object(guild_id) if guild_id else None
     if guild:
@@ -43,6 +43,8 @@ async def sync_commands(
         return
     try:
         await tree.sync(guild=guild)
+        if guild:
+            await _clear_everywhere(tree)
         await _clear_copies(tree, _guild_id_in(known), guild_id)
     except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
         # The bot can still chat, and the next start tries again.
@@ -53,6 +55,13 @@ async def sync_commands(
         await servers.save_setting(BOT_ITSELF, key, definition)
     except StoreUnavailableError as error:
         logger.warning("The next start sends the commands again: %s", error)
+
+
+async def _clear_everywhere(tree: Tree) -> None:
+    """Take from Discord the commands that are no server's own; `tree` keeps them."""
+    if tree.client.application_id is not None:
+        # `tree.sync` would have to lose them first, and it is them that /help explains.
+        await tree.client.http.bulk_upsert_global_commands(tree.client.application_id, payload=[])
 
 
 async def _clear_copies(tree: Tree, past_id: int, guild_id: int | None) -> None:

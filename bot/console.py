@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bot.console_answers import HELP, Why, settings_answer, why_answer
+from bot.console_answers import COMMANDS, HELP, QUIT, Why, settings_answer, why_answer
 from bot.conversation import Conversation
 from bot.dialogue.sampling import BOUNDS, PRESETS, Layer, Number, Place, check
 from bot.dialogue.text import clean, is_blank
 from bot.dialogue.turn import Exchange, Scope, Utterance
 from bot.drafts import ShowDraft
 from bot.engine.request import Cancellation
-from bot.errors import ChatError, NoFitReplyError, OnlyTextError
+from bot.errors import ChatError, NoFitReplyError, OnlyTextError, UnknownCommandError
 from bot.foundation import build_conversation, open_foundation
 from bot.live_line import LiveLine
 from bot.ports import Draft, Head
@@ -66,6 +66,10 @@ class Console:
         """Where the settings are looked up: as in a direct message."""
         return Place(None, self.scope.channel_id, USER_ID)
 
+    async def answer(self, line: str, show: ShowDraft | None = None) -> str:
+        """What `line` is answered with, whether it says something or is a command."""
+        return await (self.command(line) if line[:1] == "/" else self.respond(line, show))
+
     async def respond(self, text: str, show: ShowDraft | None = None) -> str:
         """The reply to `text`; `show` watches it grow. Raises a ChatError."""
         cleaned = clean(text)
@@ -79,21 +83,21 @@ class Console:
             text=cleaned,
             created_at=datetime.now(UTC),
         )
-        return (await self.conversation.respond(said, Cancellation(), show)).text
+        return (await self.conversation.respond(said, Cancellation(), show=show)).text
 
     async def command(self, line: str) -> str:
         """The answer to a line that begins with a slash; raises a ChatError."""
         match line.split():
-            case ["/reset"]:
+            case ["/reset", *_]:
                 await self.conversation.reset(self.scope)
                 return say("I start afresh: what we said before no longer counts.", self.locale)
             case ["/settings", *words]:
                 return await self._settings(words)
-            case ["/why"]:
+            case ["/why", *_]:
                 return await self._why()
-            case ["/help"]:
+            case ["/help", *_]:
                 return say(HELP, self.locale)
-        return say("There is no such command: /help lists those that there are.", self.locale)
+        raise UnknownCommandError(commands=", ".join(COMMANDS))
 
     async def _settings(self, words: list[str]) -> str:
         match words:
@@ -152,7 +156,7 @@ def chat(settings: Settings, once: str | None, locale: str) -> int:
         try:
             if is_talk:
                 return _talk(runner, console, here)
-            return _answer(runner, console, _lines() if once is None else iter([once]))
+            return answer_all(runner, console, _lines() if once is None else iter([once]))
         except BrokenPipeError:
             # Whoever read our lines is gone; without this Python complains once more at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -172,12 +176,14 @@ def _open_console(runner: asyncio.Runner, settings: Settings, locale: str) -> It
         runner.run(stack.aclose())
 
 
-def _answer(runner: asyncio.Runner, console: Console, lines: Iterator[str]) -> int:
-    """Print a reply to every line and nothing else; returns the exit code."""
+def answer_all(runner: asyncio.Runner, console: Console, lines: Iterator[str]) -> int:
+    """Print the answer to every line, up to /quit, and nothing else; returns the exit code."""
     exit_code = 0
-    for line in lines:
+    for line in map(str.strip, lines):
+        if line == QUIT:
+            break
         try:
-            _tell(runner.run(console.respond(line)))
+            _tell(runner.run(console.answer(line)))
         except NoFitReplyError as error:
             _tell(explain(error, console.locale))
         except ChatError as error:
@@ -202,7 +208,7 @@ def _talk(runner: asyncio.Runner, console: Console, settings: Settings) -> int:
             except KeyboardInterrupt:
                 _tell("")
                 raise
-            if line == "/quit":
+            if line == QUIT:
                 return 0
             if line:
                 reply(runner, console, line)
@@ -212,10 +218,8 @@ def reply(runner: asyncio.Runner, console: Console, line: str) -> None:
     """Print the answer to `line`; its words are shown while they are made."""
     live = LiveLine()
     live.show("…")
-    is_command = line.startswith("/")
-    work = console.command(line) if is_command else console.respond(line, live.show)
     try:
-        text = runner.run(work)
+        text = runner.run(console.answer(line, live.show))
     except KeyboardInterrupt:
         text = say("(given up)", console.locale)
     except ChatError as error:

@@ -9,6 +9,8 @@ from bot.live_line import width
 from bot.ports import Draft, Rejected
 from bot.texts import mark, say
 
+QUIT = "/quit"
+COMMANDS = ("/reset", "/settings", "/why", "/help", QUIT)
 HELP = mark(
     "/reset  start afresh\n"
     "/settings  how I choose my words; /settings NAME VALUE changes it\n"

@@ -21,6 +21,7 @@ ChatError
 ├── BlockedTextError               words that are not said, in a text or in what it goes on with
 ├── InvalidSettingError            a value that is out of its bounds
 ├── UnknownChoiceError             an option's value that is none of its choices
+├── UnknownCommandError            a line at the terminal that begins with a slash
 ├── NotAllowedError                the member lacks a permission
 ├── NotHereError                   a command that makes no sense in this place
 ├── NotOpenError                   a command that the operator's lists keep from a member
@@ -186,6 +187,12 @@ class UnknownChoiceError(ChatError):
     """A value that is none of an option's choices: Discord's clients offer no other."""
 
     sentence = "“{value}” is not a choice of `{name}`."
+
+
+class UnknownCommandError(ChatError):
+    """A line at the terminal that begins with a slash and is none of its commands."""
+
+    sentence = "There is no such command: a line that begins with / is one of {commands}."
 
 
 class NotAllowedError(ChatError):

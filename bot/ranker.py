@@ -117,29 +117,29 @@ class Ranker:
         self, completions: Sequence[Completion], read: _Read, occasion: Occasion
     ) -> list[Candidate]:
         """The fit candidates with the likelihoods that the weights ask for."""
-        replies = [_whole(completions[i], read.end_id) for i in read.fit]
+        fit = [completions[i] for i in read.fit]
         seconds = max(0.0, occasion.deadline - time.monotonic())
-        count = len(replies)
         alone, back = await asyncio.gather(
-            _known(self._alone(replies, read.end_id), "their likelihood alone", seconds, count),
-            _known(self._back(replies, read.said_ids), "the reverse model", seconds, count),
+            _known(self._alone(fit, read), "their likelihood alone", seconds, len(fit)),
+            _known(self._back(fit, read), "the reverse model", seconds, len(fit)),
         )
         return [
             replace(read.candidates[i], alone=alone[place], back=back[place])
             for place, i in enumerate(read.fit)
         ]
 
-    async def _alone(self, replies: Sequence[tuple[int, ...]], end_id: int) -> list[Logprobs]:
+    async def _alone(self, fit: Sequence[Completion], read: _Read) -> list[Logprobs]:
         if not self._weights.antilm:
-            return [()] * len(replies)
-        return await self._engine.score([Passage((end_id,), ids) for ids in replies])
+            return [()] * len(fit)
+        # with the end that the model drew: a chat model ends turns with another than its texts
+        passages = [Passage((read.end_id,), _ended(one, one.end_id)) for one in fit]
+        return await self._engine.score(passages)
 
-    async def _back(
-        self, replies: Sequence[tuple[int, ...]], said_ids: tuple[int, ...]
-    ) -> list[Logprobs]:
+    async def _back(self, fit: Sequence[Completion], read: _Read) -> list[Logprobs]:
         if self._reverse is None or not self._weights.reverse:
-            return [()] * len(replies)
-        passages = back_passages(replies, said_ids, self._reverse.info.window)
+            return [()] * len(fit)
+        turns = [_ended(one, read.end_id) for one in fit]
+        passages = back_passages(turns, read.said_ids, self._reverse.info.window)
         return await self._reverse.score(passages)
 
 
@@ -194,9 +194,9 @@ def _read(
     return _Read(candidates, faults, tuple(said_ids), tokenizer.end_of_text_id)
 
 
-def _whole(completion: Completion, end_id: int) -> tuple[int, ...]:
-    """The ids that `logprobs` are of: with end-of-text where the model ended the turn."""
-    if completion.finish_reason is FinishReason.STOP:
+def _ended(completion: Completion, end_id: int | None) -> tuple[int, ...]:
+    """The ids of a turn, with `end_id` where the model ended it."""
+    if completion.finish_reason is FinishReason.STOP and end_id is not None:
         return (*completion.ids, end_id)
     return completion.ids
 

@@ -1,13 +1,20 @@
 """Finds the model of REVERSE_MODEL and checks that it reads what the main model writes."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from bot.dialogue.prompt import Tokenizer, encode_turn
 from bot.engine.checkpoint import inspect_checkpoint, is_hub_id, resolve_model
 from bot.engine.opening import open_tokenizer
-from bot.errors import ModelError, WrongSettingsError
+from bot.errors import ModelError, StartError, WrongSettingsError
 from bot.ports import TokenizerThread
 from bot.settings import MODELS_FOLDER, Settings
+from bot.texts import FALLBACK_LANGUAGE, explain, mark
+
+_MODEL = re.compile(r"(?<![A-Z_])MODEL(?![A-Z_])")
 
 # Two vocabularies that were made apart cut some of this differently.
 _PROBES = (
@@ -48,15 +55,44 @@ def find_reverse_model(settings: Settings) -> Path | None:
             "trained on turns in reverse order. Leave REVERSE_MODEL empty to do without.",
             model=reverse_model,
         )
-    inspect_checkpoint(folder)
+    with naming_reverse_model():
+        inspect_checkpoint(folder)
     return folder
+
+
+@contextmanager
+def naming_reverse_model() -> Iterator[None]:
+    """Let what is raised of a model name REVERSE_MODEL, where its sentence names MODEL."""
+    try:
+        yield
+    except (ModelError, WrongSettingsError) as error:
+        sentence = mark("{fault} Without a reverse model: leave REVERSE_MODEL empty.")
+        raise type(error)(sentence, fault=_Fault(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """Implements bot.texts.Told: what is wrong with MODEL, said of REVERSE_MODEL."""
+
+    error: StartError
+
+    def __str__(self) -> str:
+        return self.told(FALLBACK_LANGUAGE)
+
+    def told(self, locale: str) -> str:
+        """Settings are named alike in every language."""
+        return _MODEL.sub("REVERSE_MODEL", explain(self.error, locale))
 
 
 async def check_same_vocabulary(
     folder: Path, reverse_model: str, tokenizer: TokenizerThread
 ) -> None:
-    """Raise WrongSettingsError where the model in `folder` has other tokens than `tokenizer`."""
-    reverse_tokenizer = await open_tokenizer(folder)
+    """Raise WrongSettingsError where the model in `folder` has other tokens than `tokenizer`.
+
+    Raises ModelError where its tokenizer cannot be used.
+    """
+    with naming_reverse_model():
+        reverse_tokenizer = await open_tokenizer(folder)
     try:
         is_same = await reverse_tokenizer.run(_ids) == await tokenizer.run(_ids)
     finally:

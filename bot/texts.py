@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from bot.errors import ChatError
 
@@ -23,9 +24,22 @@ def mark(sentence: str) -> str:
     return sentence
 
 
+@runtime_checkable
+class Told(Protocol):
+    """A value of a sentence that is translated itself."""
+
+    def told(self, locale: str) -> str:
+        """What stands in the sentence, in the language of `locale`."""
+        ...
+
+
 def say(sentence: str, locale: str, **values: object) -> str:
     """`sentence` in the language of `locale` (`ko`, `ko-KR`, `en_US.UTF-8`), places filled."""
-    return _catalogue(language_of(locale)).gettext(sentence).format(**values)
+    told = {
+        name: value.told(locale) if isinstance(value, Told) else value
+        for name, value in values.items()
+    }
+    return _catalogue(language_of(locale)).gettext(sentence).format(**told)
 
 
 def explain(error: ChatError, locale: str) -> str:

@@ -24,7 +24,7 @@ from bot.engine.request import (
 )
 from bot.errors import ChatError, InvalidSettingError, WithdrawnError
 from bot.ports import Part, SendError
-from tests.dialogue.byte_tokenizer import ByteTokenizer
+from tests.dialogue.byte_tokenizer import END_OF_TEXT_ID, ByteTokenizer
 
 T = TypeVar("T")
 
@@ -116,6 +116,7 @@ class ScriptedEngine:
             finish_reason=FinishReason.STOP,
             seed=request.params.seed or 0,
             num_prompt_tokens=len(request.prompt_ids),
+            end_id=END_OF_TEXT_ID,
         )
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.console import Console, WatchedHistory, reply
+from bot.console import EXIT_UNANSWERED, Console, WatchedHistory, answer_all, reply
+from bot.console_answers import COMMANDS
 from bot.dialogue.guards import Fault
 from bot.dialogue.sampling import PRESETS
 from bot.errors import InvalidSettingError, OnlyTextError
@@ -75,7 +76,7 @@ def test_once_prints_one_reply_and_ends(tmp_path: Path, environ: Mapping[str, st
 def test_a_pipe_gets_the_replies_and_nothing_else(
     tmp_path: Path, environ: Mapping[str, str]
 ) -> None:
-    done = chat(tmp_path, environ, typed="hi\n\n \nand again\n")
+    done = chat(tmp_path, environ, typed="hi\n\n \nand again\n/quit\nand a third time\n")
     assert (done.returncode, done.stderr) == (0, "")
     assert not {"…", ">"} & set(done.stdout[:1])
     turns = stored(tmp_path)
@@ -258,5 +259,28 @@ async def test_why_says_how_the_last_reply_came_about(
 
 async def test_help_names_every_command(console: Console) -> None:
     answer = await console.command("/help")
-    for command in ("/reset", "/settings", "/why", "/quit"):
+    for command in COMMANDS:
         assert command in answer
+
+
+def test_a_pipe_understands_the_commands_and_says_none_of_them_to_the_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with asyncio.Runner() as runner:
+        url = f"sqlite+aiosqlite:///{tmp_path}/console.db"
+        opening = open_database(url, history_key="off", key_path=tmp_path / "key")
+        database = runner.run(opening)
+        engine = ScriptedEngine()
+        lines = ["hi\n", "/settings top_k 5\n", " /nonsense of mine\n", "/reset\n", "/quit\n", "hm"]
+        exit_code = answer_all(runner, build_console(database, engine), iter(lines))
+        runner.run(database.close())
+    shown = capsys.readouterr()
+    assert len(engine.asked) == 1
+    assert shown.out.startswith("reply ")
+    assert "top_k 5" in " ".join(shown.out.split())
+    assert shown.out.endswith("I start afresh: what we said before no longer counts.\n")
+    assert shown.err == (
+        "There is no such command: a line that begins with / is one of /reset, /settings, /why, "
+        "/help, /quit.\n"
+    )
+    assert exit_code == EXIT_UNANSWERED

@@ -58,12 +58,14 @@ class Backwards(Scorer):
         return any(ids == passage.prompt_ids[: len(ids)] for ids in self.likely)
 
 
-def completion(
-    text: str, logprob: float = -1.0, finish_reason: FinishReason = FinishReason.STOP
-) -> Completion:
+def completion(text: str, logprob: float = -1.0, end_id: int | None = END) -> Completion:
+    """`end_id` None: the length limit ended it."""
     ids = tuple(ByteTokenizer().encode(text))
+    finish_reason = FinishReason.LENGTH if end_id is None else FinishReason.STOP
     num_scored = len(ids) + (finish_reason is FinishReason.STOP)
-    return Completion(ids, (logprob,) * num_scored, finish_reason, seed=0, num_prompt_tokens=1)
+    return Completion(
+        ids, (logprob,) * num_scored, finish_reason, seed=0, num_prompt_tokens=1, end_id=end_id
+    )
 
 
 DULL, APT, EMPTY = completion("I do not know."), completion("It was cold.", -1.5), completion("")
@@ -113,12 +115,22 @@ def test_what_is_likely_after_nothing_falls_behind() -> None:
 
 def test_fit_candidates_are_read_after_end_of_text_and_with_their_end() -> None:
     engine = Scorer()
-    cut = completion("It was cold and", finish_reason=FinishReason.LENGTH)
+    cut = completion("It was cold and", end_id=None)
     judged(engine, DULL, EMPTY, cut)
     assert engine.passages == [
         Passage((END,), (*DULL.ids, END)),
         Passage((END,), cut.ids),
     ]
+
+
+def test_a_turn_that_another_token_ended_is_read_with_that_one_and_backwards_as_text() -> None:
+    engine, reverse, turn_end = Scorer(), Backwards(), 3
+    cold = completion("It was cold.", end_id=turn_end)
+    judgement = judged(engine, DULL, cold, reverse=reverse)
+    assert engine.passages == [Passage((END,), (*DULL.ids, END)), Passage((END,), (*cold.ids, 3))]
+    assert [one.prompt_ids[-1] for one in reverse.passages] == [END, END]
+    assert judgement.chosen is not None
+    assert judgement.chosen.scores["mean_logprob_alone"] == -9.0
 
 
 @pytest.mark.parametrize("completions", [(DULL,), (DULL, EMPTY), (EMPTY, EMPTY)])

@@ -7,12 +7,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from bot.app import compose
 from bot.engine.request import Cancellation, Passage
 from bot.errors import EngineClosedError, ModelError, WrongSettingsError
 from bot.foundation import open_foundation
 from bot.settings import Settings
+from bot.texts import explain
 from tests.rooms import said
 from tests.tiny_models import make_chat_model, make_tiny_gpt2
 
@@ -98,10 +101,28 @@ async def test_the_main_model_once_more_is_refused_before_anything_is_made(
 async def test_a_folder_without_a_model_is_refused_before_anything_is_made(
     models: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ModelError, match=r"has no config\.json"):
+    with pytest.raises(ModelError) as refused:
         async with open_foundation(settings(tmp_path / "new", models / "forward", models)):
             pass
+    assert str(refused.value) == (
+        f"The model in {models} has no config.json: please choose another REVERSE_MODEL. "
+        "Without a reverse model: leave REVERSE_MODEL empty."
+    )
+    assert "다른 REVERSE_MODEL" in explain(refused.value, "ko")
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_reverse_model_whose_weights_are_broken_is_named_as_such(
+    models: Path, tmp_path: Path
+) -> None:
+    broken = Path(shutil.copytree(models / "reverse", tmp_path / "broken"))
+    weights = load_file(broken / "model.safetensors")
+    weights["transformer.ln_f.bias"][0] = torch.nan
+    save_file(weights, broken / "model.safetensors")
+    named = settings(tmp_path, models / "forward", broken)
+    with pytest.raises(ModelError, match="is broken, please choose another REVERSE_MODEL or"):
+        async with open_foundation(named):
+            pass
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A value of a sentence that is translated itself, word by word."""
+    """A value of a sentence that is translated itself, word by word; see bot.texts.Told."""
 
     words: tuple[str, ...]
 
@@ -72,12 +72,8 @@ def softened(finding: Finding) -> Finding:
 
 def line_of(finding: Finding, locale: str) -> str:
     """The finding as a person reads it; nothing in it looks like a token."""
-    values = {
-        name: value.told(locale) if isinstance(value, Words) else value
-        for name, value in finding.values.items()
-    }
     width = max(len(say(verdict.value, locale)) for verdict in Verdict)
-    told = " ".join(say(finding.sentence, locale, **values).split())
+    told = " ".join(say(finding.sentence, locale, **finding.values).split())
     return f"{say(finding.verdict.value, locale):{width}}  {redact(told)}"
 
 

@@ -100,10 +100,21 @@ def has_fast_bfloat16() -> bool:
 
 
 def _int8(device: torch.device, own_bytes: int) -> Placement:
-    if device.type != "cpu" or not own_bytes or not can_quantise():
+    if not own_bytes:
         raise WrongSettingsError(
-            "DTYPE is int8, which is for DialoGPT and other GPT-2s on a processor that multiplies "
-            "8-bit numbers (VNNI), and this is none: use auto, float32 or bfloat16."
+            "DTYPE is int8, which works with GPT-2s such as DialoGPT only, and MODEL is another "
+            "kind of model: set DTYPE=auto."
+        )
+    if device.type != "cpu":
+        raise WrongSettingsError(
+            "DTYPE is int8, which is for processors only, and the model would run on {device}: "
+            "set DTYPE=auto, or DEVICE=cpu.",
+            device=device.type,
+        )
+    if not can_quantise():
+        raise WrongSettingsError(
+            "DTYPE is int8, but this processor does not multiply 8-bit numbers (VNNI): set "
+            "DTYPE=auto."
         )
     dtype = torch.bfloat16 if has_fast_bfloat16() else torch.float32
     return Placement(device, dtype, is_int8=True)

@@ -68,7 +68,7 @@ def load_gpt2(folder: Path, device: str, dtype: str) -> LoadedGpt2:
     """
     checkpoint = inspect_checkpoint(folder)
     placement = choose_placement(device, dtype, own_bytes=own_bytes(checkpoint))
-    check_memory(checkpoint, placement)
+    check_memory(checkpoint, placement, is_own=True)
     with sentences_for_faults(folder):
         tensors = _read(checkpoint, placement)
         shape = _shape(checkpoint, tensors)

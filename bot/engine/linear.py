@@ -13,6 +13,7 @@ Linear = Callable[[Tensor], Tensor]  # (num_tokens, num_in) -> (num_tokens, num_
 _PACKED_ROWS = 8  # what oneDNN lays the weights out for: a step of several people's replies
 _PACKED_DTYPES = (torch.float32, torch.bfloat16)
 _LARGEST = 127  # of 8 bits with a sign; -128 is left out, so that both directions are alike
+_ROUNDED_ROWS = 1024  # at a time: on the way each number takes 8 bytes
 _ZERO = 128  # what stands for 0 where there is no sign
 
 
@@ -27,7 +28,7 @@ def make_linear(
     and bfloat16, for 1 row as for 16. With `is_int8` (processors only) the weights are kept in 8
     bits: twice as fast as bfloat16, and less exact.
     """
-    if not is_int8 and weight.device.type == "cpu" and _can_pack(weight.dtype):
+    if not is_int8 and weight.device.type == "cpu" and can_pack(weight.dtype):
         return _packed(weight, bias, with_gelu=with_gelu)
     multiply = _quantised(weight, bias) if is_int8 else _plain(weight, bias)
     if not with_gelu:
@@ -47,7 +48,8 @@ def has_onednn() -> bool:
     return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]  # torch has no types here
 
 
-def _can_pack(dtype: torch.dtype) -> bool:
+def can_pack(dtype: torch.dtype) -> bool:
+    """Whether a processor's matrices of this dtype get oneDNN's own layout, which is a copy."""
     return dtype in _PACKED_DTYPES and has_onednn()
 
 
@@ -73,15 +75,23 @@ def _packed(weight: Tensor, bias: Tensor | None, *, with_gelu: bool) -> Linear:
     return multiply
 
 
+def _rounded(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """`weight` in 8 bits, and a scale for each of its rows."""
+    scales = weight.abs().amax(dim=1).float().clamp(min=torch.finfo(torch.float32).tiny) / _LARGEST
+    return (weight.float() / scales[:, None]).round().to(torch.int8), scales
+
+
 def _quantised(weight: Tensor, bias: Tensor | None) -> Linear:
     """Weights in 8 bits with a scale for each output, inputs with a scale for each token.
 
     A scale of its own for each token, unlike torch's quantize_dynamic, which has one for all:
     what others say in the same step does not change a reply. Whole numbers are added exactly.
     """
-    scales = weight.abs().amax(dim=1).float().clamp(min=torch.finfo(torch.float32).tiny) / _LARGEST
-    whole = (weight.float() / scales[:, None]).round().to(torch.int8).contiguous()
-    packed = torch.ops.onednn.qlinear_prepack(whole, None)
+    pieces = [
+        _rounded(rows) for rows in torch.tensor_split(weight, -(-len(weight) // _ROUNDED_ROWS))
+    ]
+    whole, scales = (torch.cat(parts) for parts in zip(*pieces, strict=True))
+    packed = torch.ops.onednn.qlinear_prepack(whole.contiguous(), None)
     zeros = torch.zeros_like(scales, dtype=torch.int64)
     added = torch.zeros_like(scales) if bias is None else bias.float()
 

@@ -13,7 +13,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 from transformers.utils import logging as transformers_logging
 
 from bot.engine.checkpoint import Checkpoint, inspect_checkpoint
-from bot.engine.device import Placement, choose_placement
+from bot.engine.device import INT8, Placement, choose_placement
+from bot.engine.gpt2_config import is_gpt2
 from bot.engine.memory import check_memory
 from bot.engine.soundness import (
     check_finite,
@@ -23,6 +24,7 @@ from bot.engine.soundness import (
     sentences_for_faults,
 )
 from bot.engine.tokenizer import load_tokenizer
+from bot.errors import WrongSettingsError
 
 # transformers' own annotations contradict what its classes return and accept
 Network = Any
@@ -53,14 +55,24 @@ def load_model(folder: Path, device: str, dtype: str) -> LoadedModel:
     too little memory, an absent device. Raises WrongSettingsError for a dtype not had here.
     """
     checkpoint = inspect_checkpoint(folder)
+    _refuse_int8(checkpoint, dtype)
     placement = choose_placement(device, dtype)
-    check_memory(checkpoint, placement)
+    check_memory(checkpoint, placement, is_own=False)
     with sentences_for_faults(folder):
         network = _load_network(checkpoint, placement)
         check_finite(network.named_parameters(), folder)
         loaded = _describe(network, checkpoint, placement)
         _warm_up(loaded)
     return loaded
+
+
+def _refuse_int8(checkpoint: Checkpoint, dtype: str) -> None:
+    """Say of a GPT-2 that it is not the model's fault; choose_placement refuses the others."""
+    if dtype == INT8 and is_gpt2(checkpoint.config):
+        raise WrongSettingsError(
+            "DTYPE is int8, which is for conversations only, and transformers runs the model "
+            "here: set DTYPE=auto for this command."
+        )
 
 
 def _load_network(checkpoint: Checkpoint, placement: Placement) -> Network:

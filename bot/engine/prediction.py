@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -31,6 +31,7 @@ from bot.engine.request import (
 from bot.engine.sampler import Choice, draw
 from bot.errors import DeadlineError, InvalidSettingError, NumericError
 
+T = TypeVar("T")
 NUM_LIKELIEST = 5
 STEP_TOKENS = 512  # of a text: replies wait no longer for it than for a chunk of a prompt
 _NUM_SEEDS = 2**31
@@ -75,9 +76,7 @@ def predict_steps(reader: TextReader, request: PredictionRequest) -> Steps[Predi
     numbers = random.Random(seed)  # noqa: S311 - words are no secret
     ids, steps, ended = list(request.text_ids), list[PredictedStep](), False
     while len(steps) < length and not ended:
-        if request.deadline is not None and time.monotonic() > request.deadline:
-            raise DeadlineError
-        logits = yield from reader.read(ids)
+        logits = yield from _by(request.deadline, reader.read(ids))
         unready = reader.end_ids if len(steps) < params.min_new_tokens else ()
         steps.append(_step(logits, Said(ids, params), unready, numbers.random()))
         ended = steps[-1].drawn.token_id in reader.end_ids
@@ -85,15 +84,29 @@ def predict_steps(reader: TextReader, request: PredictionRequest) -> Steps[Predi
             ids.append(steps[-1].drawn.token_id)
         yield
     prediction = Prediction(tuple(ids), num_text_tokens, tuple(steps), ended, seed)
-    return prediction if layer is None else (yield from _with_attention(prediction, reader, layer))
-
-
-def _with_attention(prediction: Prediction, reader: TextReader, layer: int) -> Steps[Prediction]:
-    shown = yield from reader.attention(prediction.ids, layer)
+    if layer is None:
+        return prediction
+    shown = yield from _by(request.deadline, reader.attention(prediction.ids, layer))
     if shown is None:
         return prediction
     attention = LayerAttention(layer, reader.num_layers, tuple(map(tuple, shown)))
     return replace(prediction, attention=attention)
+
+
+def _by(deadline: float | None, steps: Steps[T]) -> Steps[T]:
+    """`steps`, none of which begins after `deadline`, a moment of time.monotonic() in seconds.
+
+    Raises DeadlineError.
+    """
+    while True:
+        if deadline is not None and time.monotonic() > deadline:
+            raise DeadlineError
+        try:
+            next(steps)
+        except StopIteration as end:
+            outcome: T = end.value
+            return outcome
+        yield
 
 
 def _layer(wished: int | None, num_layers: int) -> int | None:

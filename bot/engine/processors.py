@@ -122,8 +122,9 @@ def longest_matches(reply: Sequence[int], texts: Iterable[Sequence[int]]) -> dic
 class ReplyWatch(StoppingCriteria):
     """Collects what is drawn, candidate by candidate.
 
-    `ids` and `logprobs` grow as described in Completion. `on_step(num_tokens)` is called at
-    every step but the last with how many tokens were drawn; it stops the generation by raising.
+    `ids` and `logprobs` grow as described in Completion, whose `end_id` is in `ends`.
+    `on_step(num_tokens)` is called at every step but the last with how many tokens were drawn; it
+    stops the generation by raising.
     """
 
     def __init__(
@@ -135,7 +136,7 @@ class ReplyWatch(StoppingCriteria):
     ) -> None:
         self.ids: list[list[int]] = [[] for _ in range(num_candidates)]
         self.logprobs: list[list[float]] = [[] for _ in range(num_candidates)]
-        self.ended = [False] * num_candidates
+        self.ends: list[int | None] = [None] * num_candidates
         self.first_token_at: float | None = None
         self._end_ids = frozenset(end_ids)
         self._on_step = on_step
@@ -159,20 +160,20 @@ class ReplyWatch(StoppingCriteria):
         drawn = input_ids[:, -1]
         logprobs = self._logits.gather(1, drawn[:, None]).squeeze(1) - self._normaliser
         self.first_token_at = self.first_token_at or time.monotonic()
-        num_tokens = self.ended.count(False)
+        num_tokens = self.ends.count(None)
         for candidate, (token_id, logprob) in enumerate(
             zip(drawn.tolist(), logprobs.tolist(), strict=True)
         ):
-            if not self.ended[candidate]:
+            if self.ends[candidate] is None:
                 self._take(candidate, token_id, logprob)
-        if not all(self.ended):
+        if None in self.ends:
             self._on_step(num_tokens)
         return torch.zeros_like(drawn, dtype=torch.bool)
 
     def _take(self, candidate: int, token_id: int, logprob: float) -> None:
         self.logprobs[candidate].append(logprob)
         if token_id in self._end_ids:
-            self.ended[candidate] = True
+            self.ends[candidate] = token_id
             return
         self.ids[candidate].append(token_id)
         if self._on_token is not None:

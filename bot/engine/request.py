@@ -71,6 +71,7 @@ class Completion:
     `ids`: shape (num_new_tokens,), without the end-of-text token.
     `logprobs`: shape (num_new_tokens,), natural logarithms under the model's own, unprocessed
     distribution; with the end-of-text token's appended when `finish_reason` is STOP.
+    `end_id`: that token, where `finish_reason` is STOP; a model may have several.
     `seed` reproduces this completion on the same device and dtype.
     """
 
@@ -79,6 +80,7 @@ class Completion:
     finish_reason: FinishReason
     seed: int
     num_prompt_tokens: int
+    end_id: int | None = None
     num_cached_tokens: int = 0
     queued_seconds: float = 0.0
     first_token_seconds: float = 0.0

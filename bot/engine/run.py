@@ -16,13 +16,14 @@ from bot.engine.scheduler import Job
 
 @dataclass(eq=False, slots=True)
 class Row:
-    """Candidate `number`: `ids` and `logprobs` as in Completion, while they grow."""
+    """Candidate `number`: `ids`, `logprobs` and `end_id` as in Completion, while it grows."""
 
     sequence: KvSequence
     number: int = 0
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finish_reason: FinishReason | None = None
+    end_id: int | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -71,6 +72,7 @@ def completions(run: Run) -> list[Completion]:
             finish_reason=row.finish_reason or FinishReason.LENGTH,
             seed=run.seed,
             num_prompt_tokens=len(job.request.prompt_ids),
+            end_id=row.end_id,
             num_cached_tokens=run.num_cached_tokens,
             queued_seconds=run.started_at - job.submitted_at,
             first_token_seconds=(run.first_token_at or now) - job.submitted_at,

@@ -236,7 +236,7 @@ class Runner:
         run.first_token_at = run.first_token_at or time.monotonic()
         row.logprobs.append(token.logprob)
         if token.token_id in self._end_ids:
-            row.finish_reason = FinishReason.STOP
+            row.finish_reason, row.end_id = FinishReason.STOP, token.token_id
             return
         row.ids.append(token.token_id)
         room = self.network.shape.window - len(request.prompt_ids)

@@ -111,9 +111,8 @@ class SupervisedEngine:
         """Run `request`; see Engine.generate."""
         num_erasures = self._num_erasures
         life = await self._living(request.deadline)
-        if (
-            num_erasures != self._num_erasures
-        ):  # it was made before: the next engine keeps none of it
+        if num_erasures != self._num_erasures:
+            # It was made before the erasure: the next engine keeps none of it.
             request = replace(request, sequence_key="")
         return await life.ask(lambda engine: engine.generate(request))
 

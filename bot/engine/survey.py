@@ -6,7 +6,7 @@ Importing this module imports no torch (1.3 s): a survey does.
 from dataclasses import dataclass
 
 from bot.engine.checkpoint import Checkpoint
-from bot.engine.gpt2_config import own_bytes
+from bot.engine.gpt2_config import is_gpt2, own_bytes
 from bot.errors import ModelError, UnavailableError
 
 
@@ -46,7 +46,7 @@ def survey(checkpoint: Checkpoint | None, device: str, dtype: str) -> Survey:
         return _survey_nothing(device, dtype)
     placement = choose_placement(device, dtype, own_bytes=own_bytes(checkpoint))
     told = (name_of(placement.device), placement.format_name)
-    demand = measure(checkpoint, placement)
+    demand = measure(checkpoint, placement, is_own=is_gpt2(checkpoint.config))
     return Survey(
         *told,
         num_parameters=demand.num_parameters,
@@ -61,6 +61,6 @@ def _survey_nothing(device: str, dtype: str) -> Survey:
     # heavy: see the module's docstring
     from bot.engine.device import LARGE_BYTES, choose_placement, name_of  # noqa: PLC0415
 
-    small, large = (choose_placement(device, dtype, own_bytes=size) for size in (0, LARGE_BYTES))
-    dtypes = dict.fromkeys(str(one.dtype).removeprefix("torch.") for one in (small, large))
+    small, large = (choose_placement(device, dtype, own_bytes=size) for size in (1, LARGE_BYTES))
+    dtypes = dict.fromkeys(one.format_name for one in (small, large))
     return Survey(name_of(small.device), "/".join(dtypes))

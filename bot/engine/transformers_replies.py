@@ -36,12 +36,13 @@ def completions_of(job: Job, watch: ReplyWatch, seed: int, started_at: float) ->
         Completion(
             ids=tuple(ids),
             logprobs=tuple(logprobs),
-            finish_reason=FinishReason.STOP if ended else FinishReason.LENGTH,
+            finish_reason=FinishReason.LENGTH if end_id is None else FinishReason.STOP,
             seed=seed,
             num_prompt_tokens=len(job.request.prompt_ids),
+            end_id=end_id,
             queued_seconds=started_at - job.submitted_at,
             first_token_seconds=first_token_at - job.submitted_at,
             total_seconds=now - job.submitted_at,
         )
-        for ids, logprobs, ended in zip(watch.ids, watch.logprobs, watch.ended, strict=True)
+        for ids, logprobs, end_id in zip(watch.ids, watch.logprobs, watch.ends, strict=True)
     ]

@@ -93,13 +93,40 @@ async def test_commands_are_sent_only_when_they_changed(
     assert len(uploads(stage)) == 2
 
 
-async def test_a_development_server_gets_the_commands_itself(
+async def test_a_development_server_gets_the_commands_itself_and_shows_each_once(
     stage: Stage, database: Database
 ) -> None:
+    everywhere, development, commands = None, stage.guild.id, stage.env.backend.commands
+    names = set(commands[everywhere])
+    await restart(stage, database, dev_guild_id=development)
+    assert not commands[everywhere]
+    assert set(commands[development]) == names
+    before = len(uploads(stage))
+    await restart(stage, database, dev_guild_id=development)
+    assert len(uploads(stage)) == before
+    await restart(stage, database)
+    assert set(commands[everywhere]) == names
+    assert not commands[development]
+
+
+async def test_commands_that_are_still_everywhere_are_cleared_at_the_next_start(
+    stage: Stage, database: Database
+) -> None:
+    path = f"/applications/{stage.bot.application_id}/commands"
+    stage.env.inject_error("PUT", path, status=500, code=0)
     await restart(stage, database, dev_guild_id=stage.guild.id)
-    assert len(uploads(stage)) == 2
-    assert stage.env.http_requests[-1].path.endswith(f"/guilds/{stage.guild.id}/commands")
-    assert {one["name"] for one in uploads(stage)[0]} == {one["name"] for one in uploads(stage)[1]}
+    assert stage.env.backend.commands[None]
+    assert stage.env.backend.commands[stage.guild.id]
+    await restart(stage, database, dev_guild_id=stage.guild.id)
+    assert not stage.env.backend.commands[None]
+
+
+async def test_a_development_server_that_we_are_not_in_takes_the_commands_from_nobody(
+    stage: Stage, database: Database
+) -> None:
+    stage.env.inject_error("PUT", "/applications/*/guilds/*/commands", status=403, code=50001)
+    await restart(stage, database, dev_guild_id=stage.guild.id)
+    assert stage.env.backend.commands[None]
 
 
 @pytest.mark.parametrize("has_another", [True, False])

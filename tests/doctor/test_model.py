@@ -131,7 +131,7 @@ async def test_the_memory_of_the_bot_that_runs_is_not_missed(
     monkeypatch.setattr(memory, "available_bytes", lambda _: 2_000_000)
     with only_instance(server.token):
         found = await patient.examine()
-    found.the("ok", "The model runs on cpu in float32, and takes 10 MB of memory.")
+    found.the("ok", "The model runs on cpu in float32, and takes 14 MB of memory.")
     assert found.exit_code == 0
 
 

@@ -179,7 +179,7 @@ def test_a_tokenizer_that_is_larger_than_the_model_is_refused(folder: Path) -> N
 def test_too_little_memory_is_told_before_anything_is_loaded(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "available_bytes", lambda _: 120_000)
+    monkeypatch.setattr(memory, "available_bytes", lambda _: 200_000)
     with pytest.raises(ModelError, match="choose a smaller MODEL"):
         load_gpt2(tiny_model, "cpu", "float32")
     load_gpt2(tiny_model, "cpu", "bfloat16")  # half of it is enough

@@ -6,9 +6,13 @@ import pytest
 import torch
 from torch.nn import functional
 
+from bot.engine import device
+from bot.engine.checkpoint import inspect_checkpoint
 from bot.engine.device import choose_placement
 from bot.engine.gpt2_loader import load_gpt2
 from bot.engine.linear import can_quantise, make_linear
+from bot.engine.loader import load_model
+from bot.engine.survey import survey
 from bot.errors import WrongSettingsError
 
 NEEDS_VNNI = pytest.mark.skipif(
@@ -68,6 +72,29 @@ def test_a_gpt2_says_that_it_runs_in_int8(tiny_model: Path) -> None:
     assert loaded.info("tiny").dtype == "int8"
 
 
-def test_int8_is_refused_for_what_is_no_gpt2() -> None:
-    with pytest.raises(WrongSettingsError, match="use auto, float32 or bfloat16"):
-        choose_placement("cpu", "int8", own_bytes=0)
+def test_int8_is_refused_with_what_to_do_where_the_model_is_no_gpt2(chat_model: Path) -> None:
+    sentence = "works with GPT-2s such as DialoGPT only, and MODEL is another .*: set DTYPE=auto"
+    with pytest.raises(WrongSettingsError, match=sentence):
+        survey(inspect_checkpoint(chat_model), "cpu", "int8")
+
+
+def test_int8_is_refused_with_what_to_do_off_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    with pytest.raises(WrongSettingsError, match="would run on mps: set DTYPE=auto, or DEVICE=cpu"):
+        choose_placement("mps", "int8", own_bytes=1)
+
+
+def test_int8_is_refused_with_what_to_do_without_vnni(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "can_quantise", lambda: False)
+    with pytest.raises(WrongSettingsError, match=r"this processor does not .*: set DTYPE=auto"):
+        choose_placement("cpu", "int8", own_bytes=1)
+
+
+def test_transformers_says_of_a_gpt2_that_int8_is_not_for_this_command(tiny_model: Path) -> None:
+    with pytest.raises(WrongSettingsError, match="set DTYPE=auto for this command"):
+        load_model(tiny_model, "cpu", "int8")
+
+
+@NEEDS_VNNI
+def test_before_a_model_is_there_int8_is_not_refused() -> None:
+    assert survey(None, "cpu", "int8").dtype == "int8"

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bot.engine import memory
-from bot.engine.device import available_bytes, choose_placement
+from bot.engine.device import choose_placement
 from bot.engine.loader import load_model
 from bot.errors import ModelError, WrongSettingsError
 
@@ -110,11 +110,6 @@ def test_too_little_memory_is_told_before_anything_is_loaded(
     with pytest.raises(ModelError, match="choose a smaller MODEL"):
         load_model(tiny_model, "cpu", "float32")
     load_model(tiny_model, "cpu", "bfloat16")  # half of it is enough
-
-
-def test_the_free_memory_of_this_machine_is_known() -> None:
-    free = available_bytes(torch.device("cpu"))
-    assert free is None or 2**20 < free < 2**50
 
 
 @NO_CUDA

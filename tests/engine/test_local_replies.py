@@ -33,11 +33,12 @@ async def test_a_stopped_reply_has_the_end_in_its_log_probabilities_only(
         assert completion.finish_reason is FinishReason.STOP
         assert (len(completion.ids), len(completion.logprobs)) == (least, least + 1)
         assert 0 not in completion.ids
+        assert completion.end_id == 0
 
 
 async def test_a_full_length_reply_ends_by_length(local: OpenedLocal) -> None:
     completion = await one(local, replace(GREEDY, min_new_tokens=16, max_new_tokens=16))
-    assert completion.finish_reason is FinishReason.LENGTH
+    assert (completion.finish_reason, completion.end_id) == (FinishReason.LENGTH, None)
     assert len(completion.ids) == len(completion.logprobs) == 16
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from bot.dialogue.sampling import SamplingParams
-from bot.engine.errands import finish
+from bot.engine.errands import Steps, finish
 from bot.engine.gpt2_loader import LoadedGpt2, load_gpt2
 from bot.engine.loader import LoadedModel, load_model
 from bot.engine.prediction import Gpt2Reader, predict_steps
@@ -159,6 +160,26 @@ async def test_a_text_that_takes_too_long_is_given_up(local: OpenedLocal, opened
     for engine in (local.engine, opened.engine):
         with pytest.raises(DeadlineError):
             await engine.predict(replace(REQUEST, deadline=time.monotonic() - 1))
+
+
+def test_what_a_layer_looks_at_is_given_up_as_well_when_it_takes_too_long(
+    embedded: tuple[LoadedGpt2, LoadedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, _ = embedded
+    seconds: list[float] = []
+    monkeypatch.setattr(time, "monotonic", lambda: sum(seconds))
+
+    class SlowReader(Gpt2Reader):
+        def attention(self, ids: Sequence[int], layer: int) -> Steps[list[list[float]] | None]:
+            for step in super().attention(ids, layer):
+                seconds.append(1.0)
+                yield step
+            raise AssertionError
+
+    reader = SlowReader(ours.network, ours.end_ids, 64, step_tokens=8)
+    with pytest.raises(DeadlineError):
+        finish(predict_steps(reader, replace(REQUEST, length=2, deadline=1.5)))
+    assert len(seconds) == 2
 
 
 async def test_a_text_nobody_waits_for_any_more_takes_no_further_step(

@@ -217,6 +217,7 @@ async def test_a_stopped_reply_has_the_end_in_its_log_probabilities_only(opened:
     assert completion.finish_reason is FinishReason.STOP
     assert len(completion.logprobs) == len(completion.ids) + 1
     assert not set(completion.ids) & set(opened.loaded.end_ids)
+    assert completion.end_id in opened.loaded.end_ids
 
 
 async def test_a_full_length_reply_ends_by_length(opened: Opened) -> None:

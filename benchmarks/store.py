@@ -28,7 +28,7 @@ from bot.store.crypto import Cipher
 from bot.store.database import Database, open_database
 from bot.store.history import SqlHistory
 from bot.store.tables import turn
-from bot.store.tree import path_of
+from bot.store.tree import PATH
 
 SHORT, LONG = Scope(1), Scope(2)
 NUM_SHORT_TURNS = 1000
@@ -205,8 +205,9 @@ async def time_anywhere(
 
 async def query_plan(database: Database, num_context_turns: int) -> list[str]:
     """How SQLite finds the path."""
-    query = path_of(NUM_SHORT_TURNS, num_context_turns).compile(dialect=sqlite.dialect())
-    ordered = [query.params[name] for name in query.positiontup or ()]
+    query = PATH.compile(dialect=sqlite.dialect())
+    given = {**query.params, "turn_id": NUM_SHORT_TURNS, "num_turns": num_context_turns}
+    ordered = [given[name] for name in query.positiontup or ()]
     rows = await database.read(
         lambda connection: connection.exec_driver_sql(
             f"EXPLAIN QUERY PLAN {query}", tuple(ordered)

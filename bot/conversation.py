@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from bot.dialogue.reply import Reply
-from bot.dialogue.sampling import EffectiveParams, Place, SamplingParams, resolve
+from bot.dialogue.sampling import EffectiveParams, Overrides, Place, SamplingParams, resolve
 from bot.dialogue.turn import Scope, Turn, Utterance
 from bot.drafts import ShowDraft
 from bot.engine.request import Cancellation
@@ -22,11 +23,12 @@ NUM_TRIES = 3  # a scope's head may move under a reply (a swipe, another machine
 
 @dataclass(frozen=True, slots=True)
 class Recollection:
-    """What is remembered for an utterance. `head` None: the memory is away."""
+    """What is remembered for an utterance, and set for it. `head` None: the memory is away."""
 
     head: Head | None
     parent_id: int | None = None
     turns: tuple[Turn, ...] = ()
+    overrides: Overrides = field(default_factory=dict)
 
 
 class Conversation:
@@ -55,22 +57,28 @@ class Conversation:
         self._idle = idle
 
     async def respond(
-        self, said: Utterance, cancellation: Cancellation, show: ShowDraft | None = None
+        self,
+        said: Utterance,
+        cancellation: Cancellation,
+        recording: Awaitable[object] | None = None,
+        show: ShowDraft | None = None,
     ) -> Reply:
         """Answer `said` and remember the exchange; without a memory, only answer.
 
+        Nothing is remembered before `recording`, the note that `said` came, has ended.
         `show` is called with the words that were made so far, which the reply may not keep.
         Raises WithdrawnError (cancelled), ScopeMovedError (reset meanwhile), NoFitReplyError
         (no candidate passed the guards), or an EngineError.
         """
         started_at = time.perf_counter()
         for _ in range(NUM_TRIES):
-            effective, recollection = await asyncio.gather(
-                self.effective(place_of(said)), self._recall(said)
-            )
+            recollection = await self._recall(said)
+            params = resolve(self._defaults, recollection.overrides).params
             answer = await self._speaker.answer(
-                said, recollection.turns, effective.params, cancellation, show
+                said, recollection.turns, params, cancellation, show
             )
+            if recording is not None:
+                await asyncio.shield(recording)
             if cancellation.cancelled:
                 raise WithdrawnError
             latency_ms = round(1000 * (time.perf_counter() - started_at))
@@ -100,14 +108,16 @@ class Conversation:
 
     async def _recall(self, said: Utterance) -> Recollection:
         try:
-            head = await self._history.head(said.scope)
+            standing = await self._history.standing(said.scope, place_of(said), self._path_length)
+            head, turns = standing.head, standing.turns
             parent_id = await self._parent_of(said, head)
             if parent_id is None:
-                return Recollection(head)
-            path = await self._history.path(parent_id, self._path_length)
+                turns = ()
+            elif parent_id != head.turn_id:
+                turns = tuple(await self._history.path(parent_id, self._path_length))
         except StoreUnavailableError:
             return Recollection(head=None)
-        return Recollection(head, parent_id, tuple(path))
+        return Recollection(head, parent_id, turns, standing.overrides)
 
     async def _parent_of(self, said: Utterance, head: Head) -> int | None:
         """The turn that `said` continues: the replied-to turn, else the head of its scope."""

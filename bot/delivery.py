@@ -3,16 +3,17 @@
 An accepted utterance becomes a ticket in its scope's line before the first await, because
 discord.py runs every event as a task of its own. One worker a scope takes the tickets in order.
 The inbox row of an utterance goes from pending (taken in) over answered (the reply is stored)
-to done (every part was sent); after a crash the row says where to go on. While the database is
-away (it says so in the log itself) everything goes on without the inbox.
+to done (every part was sent); after a crash the row says where to go on. Without a database
+everything goes on, without the inbox.
 """
 
 import asyncio
 import logging
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from bot.admission import Admission
 from bot.conversation import Conversation
@@ -30,14 +31,14 @@ from bot.errors import (
 )
 from bot.outbox import Outbox
 from bot.ports import Courier, HistoryStore, InboxEntry, InboxStore
-from bot.ticket import Ticket, noted
+from bot.recent_ids import RecentIds
+from bot.ticket import Ticket, left_over, noted
 
 logger = logging.getLogger(__name__)
 
 NUM_REMEMBERED_IDS = 4096  # message ids kept in memory, for the times without a database
 RECORDING_SECONDS = 1.0  # for the last utterances to get into the inbox at a stop
-# Starts at which an unfinished row is tried. One without a reply is soon too old anyway: what ends
-# the bot each time is given up within NONCE_MEMORY.
+# Starts at which an unfinished row is tried; what ends the bot each time is too old by then.
 NUM_ATTEMPTS = 20
 
 
@@ -62,7 +63,7 @@ class Delivery:
         self._workers: dict[Scope, asyncio.Task[None]] = {}
         self._recordings: set[asyncio.Future[bool]] = set()
         self._tickets: dict[int, Ticket] = {}
-        self._finished: OrderedDict[int, None] = OrderedDict()
+        self._finished = RecentIds(NUM_REMEMBERED_IDS)
         self._courier: Courier | None = None
         self._stopping = False
         self._has_unfinished = True  # rows in the inbox that no ticket stands for
@@ -71,9 +72,8 @@ class Delivery:
     def accept(self, said: Utterance) -> None:
         """Take `said` in; it is answered after what its scope already waits for.
 
-        Call it before the first await of an event. A message that was taken in before is
-        ignored. While the bot stops it is only noted, for the next start to answer.
-        Raises an AdmissionError.
+        Call it before the first await of an event. A message that was taken in before is ignored.
+        While the bot stops it is noted for the next start to answer. Raises an AdmissionError.
         """
         if said.message_id in self._tickets or said.message_id in self._finished:
             return
@@ -84,11 +84,7 @@ class Delivery:
         self._enqueue(Ticket(said, recording))
 
     async def start(self, courier: Courier) -> None:
-        """Begin to answer, first of all what was left unfinished.
-
-        Call it at every new connection: what could not be sent before the old one was lost
-        goes out then.
-        """
+        """Begin to answer, what was left unfinished first; call it at every new connection."""
         await self._take_up_unfinished()
         self._courier = courier
         for scope, line in self._lines.items():
@@ -114,7 +110,8 @@ class Delivery:
     async def withdraw(self, message_ids: Sequence[int]) -> None:
         """Drop the replies to deleted messages and blank what is stored of them."""
         await self._drop([self._tickets[one] for one in message_ids if one in self._tickets])
-        await self._history.withdraw(message_ids)
+        if await self._history.withdraw(message_ids):
+            self.forget_words()
 
     async def revise(self, message_id: int, text: str) -> None:
         """Follow an edited message; an empty `text` means that we may not read it any more."""
@@ -124,10 +121,15 @@ class Delivery:
         if ticket := self._tickets.get(message_id):
             ticket.said = replace(ticket.said, text=text)
             await noted([ticket])
-        await self._history.revise(message_id, text)
+        if await self._history.revise(message_id, text):
+            self.forget_words()
+
+    def forget_words(self) -> None:
+        """Words were erased or replaced: keep nothing of them outside of the history either."""
+        self._conversation.forget()
 
     async def forget_member(self, user_id: int) -> None:
-        """Drop everything that waits or runs for a member."""
+        """Drop everything that waits or runs for a member; see also `forget_words`."""
         await self._forget(lambda said: said.author_id == user_id)
 
     async def forget_channel(self, channel_id: int) -> None:
@@ -147,7 +149,7 @@ class Delivery:
 
     async def _forget(self, is_theirs: Callable[[Utterance], bool]) -> None:
         await self._drop([one for one in self._tickets.values() if is_theirs(one.said)])
-        self._conversation.forget()
+        self.forget_words()
 
     async def _drop(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:
@@ -189,16 +191,13 @@ class Delivery:
             self._leave(ticket)
 
     def _leave(self, ticket: Ticket) -> None:
-        message_id = ticket.said.message_id
-        del self._tickets[message_id]
+        del self._tickets[ticket.said.message_id]
         self._admission.release(ticket.said.author_id)
-        self._finished[message_id] = None
-        while len(self._finished) > NUM_REMEMBERED_IDS:
-            self._finished.popitem(last=False)
+        self._finished.add(ticket.said.message_id)
 
     async def _serve(self, ticket: Ticket) -> None:
         """Answer one utterance and say so in the inbox; what is not done stays there."""
-        if not await asyncio.shield(ticket.recording) or self._courier is None:
+        if self._courier is None:
             return
         try:
             is_done = await self._answer(ticket, self._courier)
@@ -207,6 +206,8 @@ class Delivery:
         except EngineBrokenError:
             self.broken.set()
             return
+        if ticket.is_repeated:
+            return  # whoever took it in before sees to it
         if is_done:
             await self._close(ticket.said.message_id)
         else:
@@ -231,16 +232,24 @@ class Delivery:
             logger.info("Message %s gets a sentence: %s", said.message_id, type(error).__name__)
             return await self._outbox.notify(courier, ticket, error)
         if ticket.said.text != said.text:
-            await self._follow_edit(ticket.said)
+            with suppress(StoreUnavailableError):  # it was edited while its reply was made
+                await self._history.revise(said.message_id, ticket.said.text)
         return await self._outbox.send(courier, ticket, reply)
 
     async def _respond(self, ticket: Ticket, said: Utterance) -> Reply:
-        """The reply; asked for once more where the engine got stuck, over it or beside it."""
+        """The reply; asked for once more where the engine got stuck, over it or beside it.
+
+        It is begun while the utterance is noted. Raises WithdrawnError for a repeated one.
+        """
+        respond = partial(self._conversation.respond, said, ticket.cancellation, ticket.recording)
         try:
-            return await self._conversation.respond(said, ticket.cancellation)
+            return await respond()
         except EngineStuckError:
             logger.info("Message %s waits for a new engine.", said.message_id)
-            return await self._conversation.respond(said, ticket.cancellation)
+            return await respond()
+        finally:
+            if not await asyncio.shield(ticket.recording):
+                raise WithdrawnError
 
     async def _apologise(self, ticket: Ticket) -> None:
         """Say that a fault of ours came between; the message is not tried again."""
@@ -251,11 +260,6 @@ class Delivery:
         except Exception:
             # The worker has to go on: other messages wait behind this one.
             logger.exception("Message %s got no apology either.", ticket.said.message_id)
-
-    async def _follow_edit(self, said: Utterance) -> None:
-        """Store the text of a message that was edited while its reply was made."""
-        with suppress(StoreUnavailableError):
-            await self._history.revise(said.message_id, said.text)
 
     async def _record(self, said: Utterance) -> bool:
         """Note `said` in the inbox; whether it is new. Without a database it counts as new."""
@@ -293,6 +297,4 @@ class Delivery:
             await self._close(said.message_id)
             return
         self._admission.readmit(said.author_id)
-        known: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        known.set_result(True)
-        self._enqueue(Ticket(said, known, entry))
+        self._enqueue(left_over(entry))

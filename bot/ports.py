@@ -25,6 +25,15 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a scope stands, the path of its head, and what is set at its place."""
+
+    head: Head
+    turns: tuple[Turn, ...] = ()
+    overrides: Overrides = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """A candidate that was not chosen, with its scores (for example its fault)."""
 
@@ -78,6 +87,10 @@ class HistoryStore(Protocol):
         """Where `scope` stands; a scope that nobody used yet has an empty Head."""
         ...
 
+    async def standing(self, scope: Scope, place: Place, num_turns: int) -> Standing:
+        """What a reply in `scope` begins with: in one read, since every reply waits for it."""
+        ...
+
     async def turn_of_message(self, message_id: int) -> Turn | None:
         """The turn that a Discord message holds (the bot's or a member's), or None."""
         ...
@@ -100,12 +113,12 @@ class HistoryStore(Protocol):
         """Add one to the scope's epoch and empty its head."""
         ...
 
-    async def revise(self, message_id: int, text: str) -> None:
-        """Replace the text of the user turn of an edited message; no turn, nothing to do."""
+    async def revise(self, message_id: int, text: str) -> bool:
+        """Replace the text of the user turn of an edited message; whether there is one."""
         ...
 
-    async def withdraw(self, message_ids: Sequence[int]) -> None:
-        """Blank the turns of deleted messages, a member's or the bot's, and the candidates."""
+    async def withdraw(self, message_ids: Sequence[int]) -> bool:
+        """Blank the turns of deleted messages, a member's or the bot's; whether we knew any."""
         ...
 
     async def status(self, scope: Scope) -> ScopeStatus:

@@ -83,6 +83,7 @@ class Speaker:
         self._deadline_seconds = deadline_seconds
         self._is_blocked = is_blocked
         self._num_erasures = 0
+        self._vocabulary_name = ""
         self._ranker = Ranker(
             engine=engine,
             tokenizer=tokenizer,
@@ -123,7 +124,7 @@ class Speaker:
                     completion=completions[judgement.chosen.index],
                     context=context,
                     params=attempt,
-                    tokenizer=await self._tokenizer.run(attrgetter("name")),
+                    tokenizer=await self._vocabulary(),
                     engine=self._engine.info,
                     rejected=tuple(rejected),
                     scores=judgement.chosen.scores,
@@ -134,6 +135,11 @@ class Speaker:
         """Let the engine keep nothing of what was said until now."""
         self._num_erasures += 1
         self._engine.forget()
+
+    async def _vocabulary(self) -> str:
+        if not self._vocabulary_name:
+            self._vocabulary_name = await self._tokenizer.run(attrgetter("name"))
+        return self._vocabulary_name
 
     def _ladder(self, params: SamplingParams) -> Iterator[tuple[SamplingParams, ContextLimits]]:
         """What to try in turn: as asked; warmer; warmer and from a shorter context."""

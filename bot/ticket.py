@@ -13,6 +13,7 @@ from bot.ports import InboxEntry
 class Ticket:
     """A place in a scope's line. `recording` notes the utterance in the inbox.
 
+    A reply to what the inbox knew before is cancelled.
     `entry` is there when an earlier run, or a lost connection, left the utterance unfinished.
     """
 
@@ -20,6 +21,26 @@ class Ticket:
     recording: asyncio.Future[bool]
     entry: InboxEntry | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)
+
+    def __post_init__(self) -> None:
+        self.recording.add_done_callback(self._heed)
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether the inbox knew the utterance before."""
+        recording = self.recording
+        return recording.done() and not recording.cancelled() and not recording.result()
+
+    def _heed(self, _recording: asyncio.Future[bool]) -> None:
+        if self.is_repeated:
+            self.cancellation.cancel()
+
+
+def left_over(entry: InboxEntry) -> Ticket:
+    """The ticket of what an earlier run left in the inbox."""
+    recording: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    recording.set_result(True)
+    return Ticket(entry.said, recording, entry)
 
 
 async def noted(tickets: Sequence[Ticket]) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -20,12 +19,14 @@ from bot.ports import (
     SendTroubleError,
     ServerStore,
 )
+from bot.recent_ids import RecentIds
 from bot.texts import FALLBACK_LANGUAGE, explain
 
 logger = logging.getLogger(__name__)
 
 BACKOFF_SECONDS = 600.0  # Discord bans an address after 10,000 refused requests in 10 minutes
 NOTICE_SECONDS = 15.0  # how long a notice stays
+TYPING_AFTER_SECONDS = 0.2  # a reply that is there before needs no request more
 TYPING_SECONDS = 8.0  # Discord shows it for 10
 NUM_SEARCHED = 100  # messages after a question among which its answer is looked for: one page
 NUM_NOTICES = 4096  # of which the ids are kept
@@ -58,7 +59,7 @@ class DiscordCourier:
         self._servers = servers
         self._clock = clock
         self._closed_until: dict[int, float] = {}
-        self._notice_ids: OrderedDict[int, None] = OrderedDict()
+        self._notice_ids = RecentIds(NUM_NOTICES)
         self._removals: set[asyncio.Task[None]] = set()
 
     def may_write(self, channel_id: int) -> bool:
@@ -93,9 +94,7 @@ class DiscordCourier:
                 nonce=_notice_nonce(said.message_id),
             )
         )
-        self._notice_ids[notice_id] = None
-        while len(self._notice_ids) > NUM_NOTICES:
-            self._notice_ids.popitem(last=False)
+        self._notice_ids.add(notice_id)
         return notice_id
 
     async def say(self, said: Utterance, error: ChatError) -> int | None:
@@ -143,7 +142,7 @@ class DiscordCourier:
 
     @asynccontextmanager
     async def typing(self, channel_id: int) -> AsyncIterator[None]:
-        """Show that the bot is typing; neither a refusal nor a delay of it reaches the caller."""
+        """Soon show that the bot is typing; no refusal and no delay of it reaches the caller."""
         typing = asyncio.create_task(self._keep_typing(channel_id))
         try:
             yield
@@ -202,6 +201,7 @@ class DiscordCourier:
     async def _keep_typing(self, channel_id: int) -> None:
         channel = self._client.get_partial_messageable(channel_id)
         try:
+            await asyncio.sleep(TYPING_AFTER_SECONDS)
             while self.may_write(channel_id):
                 await channel.typing()
                 await asyncio.sleep(TYPING_SECONDS)

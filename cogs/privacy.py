@@ -102,6 +102,7 @@ class PrivacyCommands(commands.Cog):
         with self._pace.once(interaction.user.id):
             await self._delivery.forget_member(interaction.user.id)
             erased = await self._store.erase(interaction.user.id)
+            self._delivery.forget_words()  # of replies that were made of them meanwhile
         text = say(
             "Erased: {num_turns} turns of our conversations and {num_settings} settings of yours. "
             "What you wrote on Discord itself is yours: only you can delete it there.",

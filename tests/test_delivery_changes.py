@@ -12,6 +12,7 @@ async def test_a_deleted_question_gets_no_reply_and_leaves_no_words(database: Da
     rooms.delivery.accept(said("hello", 1))
     await rooms.engine.wait_until_asked(1)
     await rooms.delivery.withdraw([1])
+    assert rooms.engine.num_forgotten == 1
     rooms.engine.gate.set()
     await settled(rooms)
     assert rooms.courier.tries == []
@@ -38,7 +39,11 @@ async def test_an_edit_to_nothing_withdraws(database: Database) -> None:
     await rooms.delivery.start(rooms.courier)
     rooms.delivery.accept(said("I live in Seoul", 1))
     await rooms.courier.wait_for(1)
+    await rooms.delivery.withdraw([4711])
+    await rooms.delivery.revise(4711, "somebody else's")
+    assert rooms.engine.num_forgotten == 0
     await rooms.delivery.revise(1, "")
+    assert rooms.engine.num_forgotten == 1
     head = await rooms.history.head(CHANNEL)
     assert head.turn_id is not None
     assert await rooms.history.path(head.turn_id, 10) == []

@@ -74,9 +74,10 @@ def build_context(
     keeps its end, cut at a word.
     """
     kept = _without_orphan(_since_last_start(turns), tokenizer)
-    if not _fits(kept, said, budget, tokenizer):
+    prompt_ids = _fitting(kept, said, budget, tokenizer)
+    if prompt_ids is None:
         kept = _newest_that_fit(kept, said, budget.cut(), tokenizer)
-    prompt_ids = encode_prompt(_lines(kept, said), tokenizer)
+        prompt_ids = encode_prompt(_lines(kept, said), tokenizer)
     if len(prompt_ids) > budget.num_tokens:
         kept, prompt_ids = [], _end_of_utterance(said, budget.num_tokens, tokenizer)
     return Context(
@@ -119,10 +120,18 @@ def _without_orphan(turns: list[Turn], tokenizer: Tokenizer) -> list[Turn]:
 
 
 def _fits(turns: Sequence[Turn], said: str, budget: ContextBudget, tokenizer: Tokenizer) -> bool:
+    return _fitting(turns, said, budget, tokenizer) is not None
+
+
+def _fitting(
+    turns: Sequence[Turn], said: str, budget: ContextBudget, tokenizer: Tokenizer
+) -> list[int] | None:
+    """The prompt, or None where it is over the budget."""
     if len(turns) + 1 > budget.num_turns:
-        return False
+        return None
     # The rendered whole is measured: a chat template adds more than the sum of its turns.
-    return len(encode_prompt(_lines(turns, said), tokenizer)) <= budget.num_tokens
+    prompt_ids = encode_prompt(_lines(turns, said), tokenizer)
+    return prompt_ids if len(prompt_ids) <= budget.num_tokens else None
 
 
 def _newest_that_fit(

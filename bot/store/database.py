@@ -46,6 +46,7 @@ class Database:
         self.address = address
         self.cipher = cipher
         self._engine = engine
+        self._writing = engine.execution_options(**WRITING)
         self._busy_seconds = busy_seconds
         # SQLite lets one connection write at a time and makes the others poll: ours queue here
         # instead. PostgreSQL sorts that out by itself, up to the size of the pool.
@@ -72,7 +73,7 @@ class Database:
         with self._watched("written"):
             async with (
                 self._turn_to_write(),
-                self._engine.execution_options(**WRITING).connect() as connection,
+                self._writing.connect() as connection,
             ):
                 return await run_unit(connection, proven if "written" in self._troubles else unit)
 

@@ -1,19 +1,39 @@
 """The tree of turns in SQL."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 
-from bot.dialogue.turn import Exchange, Role, Scope, Turn, Utterance
-from bot.errors import ScopeMovedError
-from bot.ports import Draft, Head, ScopeStatus
+from bot.dialogue.sampling import Place
+from bot.dialogue.turn import Exchange, Role, Scope, Turn
+from bot.ports import Draft, Head, ScopeStatus, Standing
 from bot.store.database import Database
+from bot.store.exchange import Storing, ensure_conversation
 from bot.store.inbox import State
-from bot.store.rows import Clock, in_scope, insert_new, scope_columns, turn_of, utc_now
-from bot.store.tables import candidate, conversation, inbox, reply_message, turn
+from bot.store.rows import Clock, in_scope, scope_columns, turn_of, utc_now
+from bot.store.sampling import overrides_at
+from bot.store.tables import conversation, inbox, reply_message, turn
 from bot.store.tree import BLANK, blank, path_from, path_of
+
+_HEAD = (
+    select(conversation.c.head_turn_id, conversation.c.epoch, turn.c.created_at)
+    .outerjoin(turn, turn.c.id == conversation.c.head_turn_id)
+    .where(
+        conversation.c.channel_id == bindparam("channel_id"),
+        conversation.c.user_id == bindparam("user_id"),
+    )
+)
 
 
 class SqlHistory:
@@ -27,6 +47,19 @@ class SqlHistory:
     async def head(self, scope: Scope) -> Head:
         """Where `scope` stands; a scope that nobody used yet has an empty Head."""
         return await self._database.read(lambda connection: _head(connection, scope))
+
+    async def standing(self, scope: Scope, place: Place, num_turns: int) -> Standing:
+        """What a reply in `scope` begins with: in one read, since every reply waits for it."""
+        cipher = self._database.cipher
+
+        def look(connection: Connection) -> Standing:
+            head, overrides = _head(connection, scope), overrides_at(connection, place)
+            if head.turn_id is None:
+                return Standing(head, overrides=overrides)
+            rows = path_of(connection, head.turn_id, num_turns)
+            return Standing(head, tuple(turn_of(row, cipher) for row in rows), overrides)
+
+        return await self._database.read(look)
 
     async def turn_of_message(self, message_id: int) -> Turn | None:
         """The turn that a Discord message holds (the bot's or a member's), or None."""
@@ -45,8 +78,7 @@ class SqlHistory:
 
         Blank ones count, but are left out.
         """
-        query = path_of(turn_id, num_turns)
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        rows = await self._database.read(lambda connection: path_of(connection, turn_id, num_turns))
         return [turn_of(row, self._database.cipher) for row in rows]
 
     async def remember(self, draft: Draft, expected: Head) -> Exchange:
@@ -56,41 +88,32 @@ class SqlHistory:
         the message was withdrawn, erased or answered meanwhile. A message that was edited
         meanwhile is remembered as it reads now.
         """
-
-        def store(connection: Connection) -> Exchange:
-            said_text = self._text_now(connection, draft.said)
-            _check_parent(connection, draft)
-            said = self._said_values(draft, expected, said_text)
-            user = self._insert(connection, said)
-            reply = self._reply_values(draft, expected, user.turn_id)
-            bot = self._insert(connection, reply)
-            self._insert_rejected(connection, draft, bot.turn_id)
-            self._move_head(connection, draft.said, expected, bot.turn_id)
-            self._answered(connection, draft, bot.turn_id)
-            return Exchange(user, bot)
-
-        return await self._database.write(store)
+        storing = Storing(draft, expected, self._origin, self._clock(), self._database.cipher)
+        return await self._database.write(storing)
 
     async def reset(self, scope: Scope) -> None:
         """Add one to the scope's epoch and empty its head."""
+        now = self._clock()
         next_epoch = update(conversation).where(in_scope(conversation, scope))
         next_epoch = next_epoch.values(
-            epoch=conversation.c.epoch + 1, head_turn_id=None, touched_at=self._clock()
+            epoch=conversation.c.epoch + 1, head_turn_id=None, touched_at=now
         )
 
         def move(connection: Connection) -> None:
-            self._ensure_conversation(connection, scope)
+            ensure_conversation(connection, scope, now)
             connection.execute(next_epoch)
 
         await self._database.write(move)
 
-    async def revise(self, message_id: int, text: str) -> None:
-        """Replace the text of the user turn of an edited message; "" withdraws it."""
+    async def revise(self, message_id: int, text: str) -> bool:
+        """Replace the text of the user turn of an edited message; "" withdraws it.
+
+        Returns whether anything is kept of the message.
+        """
         if not text:
-            await self.withdraw([message_id])
-            return
+            return await self.withdraw([message_id])
         if not await self._knows([message_id]):
-            return
+            return False
         sealed = self._database.cipher.seal(text)
 
         def replace(connection: Connection) -> None:
@@ -106,11 +129,15 @@ class SqlHistory:
             )
 
         await self._database.write(replace)
+        return True
 
-    async def withdraw(self, message_ids: Sequence[int]) -> None:
-        """Blank the turns of deleted messages: a member's with the bot's answers, or the bot's."""
+    async def withdraw(self, message_ids: Sequence[int]) -> bool:
+        """Blank the turns of deleted messages: a member's with the bot's answers, or the bot's.
+
+        Returns whether anything is kept of one of them.
+        """
         if not message_ids or not await self._knows(message_ids):
-            return
+            return False
         gone = _withdrawn(message_ids)
 
         def empty(connection: Connection) -> None:
@@ -122,6 +149,7 @@ class SqlHistory:
             )
 
         await self._database.write(empty)
+        return True
 
     async def status(self, scope: Scope) -> ScopeStatus:
         """What the newest reply of `scope` was made of; it costs O(turns in its context)."""
@@ -134,113 +162,9 @@ class SqlHistory:
         query = select(or_(*kept))
         return bool(await self._database.read(lambda connection: connection.scalar(query)))
 
-    def _text_now(self, connection: Connection, said: Utterance) -> str:
-        query = select(inbox.c.state, inbox.c.text).where(inbox.c.message_id == said.message_id)
-        row = connection.execute(query).one_or_none()
-        if row is None:  # the terminal keeps no inbox; nor could an outage be noted in it
-            return said.text
-        if row.state != State.PENDING:
-            raise ScopeMovedError
-        return self._database.cipher.open(row.text) or said.text
-
-    def _insert(self, connection: Connection, values: dict[str, Any]) -> Turn:
-        query = insert(turn).values(values).returning(turn)
-        return turn_of(connection.execute(query).one(), self._database.cipher)
-
-    def _said_values(self, draft: Draft, expected: Head, text: str) -> dict[str, Any]:
-        said = draft.said
-        return {
-            **scope_columns(said.scope),
-            "guild_id": said.guild_id,
-            "parent_id": draft.parent_id,
-            "role": Role.USER,
-            "author_id": said.author_id,
-            "origin": self._origin,
-            "text": self._database.cipher.seal(text),
-            "num_tokens": draft.num_tokens[0] if text == said.text else None,
-            "tokenizer": draft.tokenizer,
-            "source_message_id": said.message_id,
-            "epoch": expected.epoch,
-            "created_at": said.created_at,
-        }
-
-    def _reply_values(self, draft: Draft, expected: Head, user_turn_id: int) -> dict[str, Any]:
-        start_id = draft.context_start_id
-        return {
-            **scope_columns(draft.said.scope),
-            "guild_id": draft.said.guild_id,
-            "parent_id": user_turn_id,
-            "role": Role.BOT,
-            "author_id": None,
-            "origin": self._origin,
-            "text": self._database.cipher.seal(draft.text),
-            "num_tokens": draft.num_tokens[1],
-            "tokenizer": draft.tokenizer,
-            "epoch": expected.epoch,
-            "created_at": self._clock(),
-            "context_start_id": user_turn_id if start_id is None else start_id,
-            "num_prompt_tokens": draft.num_prompt_tokens,
-            "model": draft.model,
-            "revision": draft.revision,
-            "params": asdict(draft.params),
-            "seed": draft.seed,
-            "finish_reason": draft.finish_reason,
-            "latency_ms": draft.latency_ms,
-            "scores": dict(draft.scores),
-        }
-
-    def _insert_rejected(self, connection: Connection, draft: Draft, turn_id: int) -> None:
-        rows = [
-            {
-                "turn_id": turn_id,
-                "rank": rank,
-                "text": self._database.cipher.seal(rejected.text),
-                "scores": dict(rejected.scores),
-            }
-            for rank, rejected in enumerate(draft.rejected, start=1)
-        ]
-        if rows:
-            connection.execute(insert(candidate), rows)
-
-    def _move_head(
-        self, connection: Connection, said: Utterance, expected: Head, turn_id: int
-    ) -> None:
-        self._ensure_conversation(connection, said.scope)
-        moved = connection.execute(
-            update(conversation)
-            .where(
-                in_scope(conversation, said.scope),
-                conversation.c.head_turn_id.is_not_distinct_from(expected.turn_id),
-                conversation.c.epoch == expected.epoch,
-            )
-            .values(head_turn_id=turn_id, touched_at=self._clock(), guild_id=said.guild_id)
-        )
-        if not moved.rowcount:
-            raise ScopeMovedError
-
-    def _answered(self, connection: Connection, draft: Draft, turn_id: int) -> None:
-        connection.execute(
-            update(inbox)
-            .where(inbox.c.message_id == draft.said.message_id)
-            .values(
-                state=State.ANSWERED,
-                reply_text=self._database.cipher.seal(draft.text),
-                reply_turn_id=turn_id,
-            )
-        )
-
-    def _ensure_conversation(self, connection: Connection, scope: Scope) -> None:
-        values = {**scope_columns(scope), "epoch": 0, "touched_at": self._clock()}
-        connection.execute(insert_new(connection, conversation, values))
-
 
 def _head(connection: Connection, scope: Scope) -> Head:
-    query = (
-        select(conversation.c.head_turn_id, conversation.c.epoch, turn.c.created_at)
-        .outerjoin(turn, turn.c.id == conversation.c.head_turn_id)
-        .where(in_scope(conversation, scope))
-    )
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_HEAD, scope_columns(scope)).one_or_none()
     return Head() if row is None else Head(*row)
 
 
@@ -255,23 +179,6 @@ def _status(connection: Connection, scope: Scope) -> ScopeStatus:
     num_turns = connection.scalar(select(func.count()).where(in_context, turn.c.text != BLANK))
     start_at = connection.scalar(select(turn.c.created_at).where(turn.c.id == start_id))
     return ScopeStatus(num_turns or 0, newest.num_prompt_tokens, start_at)
-
-
-def _check_parent(connection: Connection, draft: Draft) -> None:
-    """A parent is in the same scope, or in the channel that the thread hangs on.
-
-    The last fence: nothing of a member's private scope may reach anybody else's.
-    """
-    if draft.parent_id is None:
-        return
-    query = select(turn.c.channel_id, turn.c.user_id).where(turn.c.id == draft.parent_id)
-    parent = connection.execute(query).one_or_none()
-    if parent is None:  # retention or an erasure took it while the reply was made
-        raise ScopeMovedError
-    scope = draft.said.scope
-    near = parent.channel_id in {scope.channel_id, draft.said.parent_channel_id}
-    if not near or parent.user_id not in {0, scope.user_id}:
-        raise ValueError(f"turn {draft.parent_id} belongs to another scope than {scope}")
 
 
 def _withdrawn(message_ids: Sequence[int]) -> Select[Any]:

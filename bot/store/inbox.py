@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, select, update
 
 from bot.dialogue.turn import Role, Scope, Utterance
 from bot.ports import InboxEntry
@@ -20,6 +20,11 @@ class State(StrEnum):
     PENDING = "pending"  # no reply yet
     ANSWERED = "answered"  # the reply is stored, perhaps not all of it sent
     DONE = "done"  # nothing more to do: the texts are gone, the message id stays known
+
+
+_OF_MESSAGE = inbox.c.message_id == bindparam("of_message")
+_IS_DONE = update(inbox).where(_OF_MESSAGE).values(state=State.DONE, text=BLANK, reply_text=None)
+_REPLY_TURN_ID = select(inbox.c.reply_turn_id).where(_OF_MESSAGE)
 
 
 class SqlInbox:
@@ -43,11 +48,7 @@ class SqlInbox:
             "attempts": 0,
             "created_at": said.created_at,
         }
-        return await self._database.write(
-            lambda connection: (
-                connection.execute(insert_new(connection, inbox, values)).rowcount == 1
-            )
-        )
+        return await self._database.write(lambda connection: insert_new(connection, inbox, values))
 
     async def record_part(self, message_id: int, part: int, sent_id: int) -> None:
         """Note that part `part` (from 0) of the reply went out as message `sent_id`."""
@@ -60,15 +61,15 @@ class SqlInbox:
                 "part": part,
                 "created_at": self._clock(),
             }
-            connection.execute(insert_new(connection, reply_message, values))
+            insert_new(connection, reply_message, values)
 
         await self._database.write(note)
 
     async def close(self, message_id: int) -> None:
         """The row is done, answered or not: its text goes, its message id stays known."""
-        done = update(inbox).where(inbox.c.message_id == message_id)
-        done = done.values(state=State.DONE, text=BLANK, reply_text=None)
-        await self._database.write(lambda connection: connection.execute(done))
+        await self._database.write(
+            lambda connection: connection.execute(_IS_DONE, {"of_message": message_id})
+        )
 
     async def unfinished(self) -> list[InboxEntry]:
         """The rows that are not done, oldest first; adds one to the attempts of each.
@@ -118,9 +119,7 @@ def forget_rows(connection: Connection, condition: ColumnElement[bool]) -> int:
 
 
 def _reply_turn_id(connection: Connection, message_id: int) -> int | None:
-    known: int | None = connection.scalar(
-        select(inbox.c.reply_turn_id).where(inbox.c.message_id == message_id)
-    )
+    known: int | None = connection.scalar(_REPLY_TURN_ID, {"of_message": message_id})
     if known is not None:
         return known
     # No row, when the database was away as the utterance came in: the turn may be there even so.

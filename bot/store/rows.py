@@ -2,14 +2,25 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Executable, Row, Table, and_
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Executable,
+    Row,
+    Table,
+    and_,
+    bindparam,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.dialogue.turn import Role, Scope, Turn
 from bot.store.crypto import Cipher
 
+T = TypeVar("T")
 Clock = Callable[[], datetime]
 NOBODY = 0  # a Discord id that is never given out
 
@@ -45,19 +56,29 @@ def in_scope(table: Table, scope: Scope) -> ColumnElement[bool]:
     return and_(table.c.channel_id == columns["channel_id"], table.c.user_id == columns["user_id"])
 
 
-def insert_new(connection: Connection, table: Table, values: Mapping[str, Any]) -> Executable:
-    """INSERT that does nothing where a row of the same key stands already."""
-    return _insert(connection, table).values(values).on_conflict_do_nothing()
+def parameter(name: str, column: ColumnElement[T]) -> BindParameter[T]:
+    """A parameter of a statement that holds a value of `column`."""
+    return bindparam(name, type_=column.type)
+
+
+def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Insert a row unless one of its key stands already; whether it is new."""
+    statement = _new_row(connection.dialect.name, table)
+    return connection.execute(statement, dict(row)).rowcount == 1
 
 
 def insert_or_replace(
     connection: Connection, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]
 ) -> Executable:
     """INSERT that puts `values` into the row that has `key` already."""
-    statement = _insert(connection, table).values({**key, **values})
+    statement = _insert(connection.dialect.name, table).values({**key, **values})
     return statement.on_conflict_do_update(index_elements=list(key), set_=dict(values))
 
 
-def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    on_sqlite = connection.dialect.name == "sqlite"
-    return sqlite.insert(table) if on_sqlite else postgresql.insert(table)
+@cache  # making a statement costs more than executing it
+def _new_row(dialect: str, table: Table) -> Executable:
+    return _insert(dialect, table).on_conflict_do_nothing()
+
+
+def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)

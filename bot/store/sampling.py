@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, or_, select
+from sqlalchemy import Connection, and_, bindparam, delete, or_, select
 
 from bot.dialogue.sampling import BOUNDS, Layer, Number, Overrides, Place, check
 from bot.errors import NotHereError
@@ -11,7 +11,12 @@ from bot.store.database import Database
 from bot.store.rows import NOBODY, insert_or_replace
 from bot.store.tables import sampling_override
 
-_STORED = (Layer.SERVER, Layer.CHANNEL, Layer.MEMBER)
+_ROW = sampling_override.c
+_VALUES = select(_ROW.layer, _ROW.field, _ROW.value).where(_ROW.guild_id == bindparam("in_guild"))
+_IS_MEMBERS = and_(_ROW.layer == Layer.MEMBER, _ROW.user_id == bindparam("of_user"))
+_IS_CHANNELS = and_(_ROW.layer == Layer.CHANNEL, _ROW.channel_id == bindparam("in_channel"))
+_OF_A_MEMBER = _VALUES.where(_IS_MEMBERS)
+_AT_A_PLACE = _VALUES.where(or_(_ROW.layer == Layer.SERVER, _IS_CHANNELS, _IS_MEMBERS))
 
 
 class SqlSampling:
@@ -22,18 +27,7 @@ class SqlSampling:
 
     async def overrides(self, place: Place) -> Overrides:
         """What is set at `place`, by layer; in a direct message only the member's layer."""
-        layers = [layer for layer in _STORED if place.guild_id or layer is Layer.MEMBER]
-        table = sampling_override.c
-        matches = [
-            and_(*(table[name] == value for name, value in _key(layer, place).items()))
-            for layer in layers
-        ]
-        query = select(table.layer, table.field, table.value).where(or_(*matches))
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
-        found: dict[Layer, dict[str, Number]] = {}
-        for layer, field, value in rows:
-            found.setdefault(Layer(layer), {})[field] = _number(field, value)
-        return found
+        return await self._database.read(lambda connection: overrides_at(connection, place))
 
     async def save(self, layer: Layer, place: Place, values: Mapping[str, Number]) -> None:
         """Set `values` in `layer` at `place`; what is not named stays as it is.
@@ -56,6 +50,17 @@ class SqlSampling:
         matches = [table[name] == value for name, value in _key(layer, place).items()]
         removal = delete(sampling_override).where(*matches)
         await self._database.write(lambda connection: connection.execute(removal))
+
+
+def overrides_at(connection: Connection, place: Place) -> Overrides:
+    """See SqlSampling.overrides."""
+    query = _AT_A_PLACE if place.guild_id else _OF_A_MEMBER
+    ids = (place.guild_id or NOBODY, place.channel_id, place.user_id)
+    names = ("in_guild", "in_channel", "of_user")
+    found: dict[Layer, dict[str, Number]] = {}
+    for layer, field, value in connection.execute(query, dict(zip(names, ids, strict=True))):
+        found.setdefault(Layer(layer), {})[field] = _number(field, value)
+    return found
 
 
 def _key(layer: Layer, place: Place) -> dict[str, Any]:

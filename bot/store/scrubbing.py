@@ -32,7 +32,7 @@ def note_erased(connection: Connection) -> None:
 def note_aged(connection: Connection) -> None:
     """In the transaction that deletes what is old: the next erasure has to scrub."""
     if connection.dialect.name == "sqlite":
-        connection.execute(insert_new(connection, server_setting, {**_KEY, "value": AGED}))
+        insert_new(connection, server_setting, {**_KEY, "value": AGED})
 
 
 def read_note(connection: Connection) -> str | None:

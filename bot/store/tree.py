@@ -1,8 +1,20 @@
 """SQL on the tree of turns: the way up, and making turns blank."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, literal, null, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    literal,
+    null,
+    select,
+    update,
+)
 
 from bot.store.database import Database
 from bot.store.scrubbing import note_aged
@@ -12,20 +24,16 @@ BLANK = b""
 _BATCH = 500  # turns deleted in one transaction, so that nobody waits long to write
 
 
-def path_of(turn_id: int, num_turns: int) -> Select[Any]:
-    """The rows from a turn towards the root, at most `num_turns`, oldest first, blank ones out.
-
-    A recursive query that looks each parent up by its primary key: O(num_turns) in a history of
-    any length.
-    """
+def _path_query() -> Select[Any]:
+    """From a turn towards the root, oldest first: each parent is looked up by its primary key."""
     walk = (
         select(turn.c.id, turn.c.parent_id, literal(1).label("depth"))
-        .where(turn.c.id == turn_id)
+        .where(turn.c.id == bindparam("turn_id"))
         .cte("walk", recursive=True)
     )
     walk = walk.union_all(
         select(turn.c.id, turn.c.parent_id, walk.c.depth + 1).where(
-            turn.c.id == walk.c.parent_id, walk.c.depth < num_turns
+            turn.c.id == walk.c.parent_id, walk.c.depth < bindparam("num_turns")
         )
     )
     return (
@@ -34,6 +42,14 @@ def path_of(turn_id: int, num_turns: int) -> Select[Any]:
         .where(turn.c.text != BLANK)
         .order_by(walk.c.depth.desc())
     )
+
+
+PATH = _path_query()  # of the turn `turn_id`, at most `num_turns` of them, blank ones left out
+
+
+def path_of(connection: Connection, turn_id: int, num_turns: int) -> Sequence[Row[Any]]:
+    """The rows of PATH: O(num_turns) in a history of any length."""
+    return connection.execute(PATH, {"turn_id": turn_id, "num_turns": num_turns}).all()
 
 
 def path_from(turn_id: int, start_id: int) -> Select[Any]:

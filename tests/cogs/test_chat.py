@@ -178,15 +178,31 @@ async def test_a_reply_goes_out_although_typing_is_refused(stage: Stage) -> None
     assert len(stage.texts()) == 1
 
 
-async def test_typing_is_shown_while_a_reply_is_made(stage: Stage) -> None:
+async def test_typing_is_shown_while_a_reply_is_made(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = asyncio.Event()
+    send_typing = stage.bot.http.send_typing
+
+    async def watched(channel_id: int) -> None:
+        await send_typing(channel_id)
+        shown.set()
+
+    monkeypatch.setattr(stage.bot.http, "send_typing", watched)
+    monkeypatch.setattr("cogs._courier.TYPING_AFTER_SECONDS", 0)  # no time goes by in this world
     stage.engine.gate.clear()
     sending = asyncio.ensure_future(stage.alice.send(stage.channel, f"{stage.us} hello"))
-    await stage.engine.wait_until_asked(1)
-    typed = [one for one in stage.env.http_requests if one.path.endswith("/typing")]
+    async with asyncio.timeout(10):
+        await shown.wait()
     stage.engine.gate.set()
     await sending
-    assert len(typed) == 1
     assert len(stage.texts()) == 1
+
+
+async def test_a_reply_that_is_there_at_once_needs_no_typing(stage: Stage) -> None:
+    await stage.alice.send(stage.channel, f"{stage.us} hello")
+    assert len(stage.texts()) == 1
+    assert not [one for one in stage.env.http_requests if one.path.endswith("/typing")]
 
 
 async def test_a_failing_connection_is_tried_again_with_the_same_nonce(stage: Stage) -> None:

@@ -33,11 +33,15 @@ async def strike_at(home: Home, moment: random.Random) -> int:
     else:
         hold = None
     message_id = home.say(f"hello number {moment.randrange(1000)}")
-    if kind == "typing":
+    if kind == "typing":  # or replies, where that is so fast that it needs not type
         typing = f"/channels/{home.general.id}/typing"
         before = len(home.server.requests_to("POST", typing))
         await home.server.wait_for(
-            lambda: len(home.server.requests_to("POST", typing)) > before, timeout=30
+            lambda: (
+                len(home.server.requests_to("POST", typing)) > before
+                or answers_to(home, message_id)
+            ),
+            timeout=30,
         )
     elif hold is not None:
         await home.server.wait_for(lambda: hold.hits > 0, timeout=30)

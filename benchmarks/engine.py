@@ -18,7 +18,6 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import torch
 from tqdm import tqdm
 
@@ -28,6 +27,7 @@ from benchmarks.serving.limits import (
     least_seconds,
     most_tokens_per_second,
 )
+from benchmarks.serving.neighbours import busy_elsewhere
 from benchmarks.serving.opening import SYSTEMS, Plan, open_systems
 from benchmarks.serving.profile import profile_step
 from benchmarks.serving.report import Measurement, print_table, summarise, write_json
@@ -93,9 +93,9 @@ def _limits(megabytes: int | None, device: torch.device) -> EngineLimits:
 def _measure(plan: Plan, device: torch.device, rows: Path | None) -> None:
     """Measure, print the table, write the file `rows`."""
     machine = examine_machine(device, MEASURED_DTYPES, num_bytes=plan.shape.num_step_weights * 4)
-    before = _busy_elsewhere()
+    before = busy_elsewhere()
     measurements = asyncio.run(measure(plan, machine))
-    busy_seconds = _busy_elsewhere() - before
+    busy_seconds = busy_elsewhere() - before
     lines = summarise(measurements)
     _print_machine(plan, machine)
     print(f"meanwhile other programs took {busy_seconds:.0f} s of the processors")
@@ -175,13 +175,6 @@ def _print_machine(plan: Plan, machine: Machine) -> None:
             f"{dtype}: {rate / 1e9:.0f} billion operations a second; "
             f"the pace of one reply is {most:.1f} at most"
         )
-
-
-def _busy_elsewhere() -> float:
-    """Seconds of the processors that other programs have taken until now."""
-    of_all, ours = psutil.cpu_times(), os.times()
-    of_ours = ours.user + ours.system + ours.children_user + ours.children_system
-    return float(of_all.user + of_all.nice + of_all.system - of_ours)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from bot.dialogue.sampling import BOUNDS
 from bot.engine.request import Engine, GenerationRequest
 
 MEMBERS_SERVER, OTHER_SERVER = 1, 2
-_FLOODER_ID = 0  # the members' are counted from 1
+_FLOODER_ID = 1_000_000  # the members are counted from 1
 _LOOK_SECONDS = 0.001
 
 

@@ -29,7 +29,9 @@ class Ticket:
     def is_repeated(self) -> bool:
         """Whether the inbox knew the utterance before."""
         recording = self.recording
-        return recording.done() and not recording.cancelled() and not recording.result()
+        if not recording.done() or recording.cancelled() or recording.exception() is not None:
+            return False
+        return not recording.result()
 
     def _heed(self, _recording: asyncio.Future[bool]) -> None:
         if self.is_repeated:

@@ -15,7 +15,7 @@ from bot.dialogue.sampling import BOUNDS
 from bot.engine.request import Engine, GenerationRequest
 
 MEMBERS_SERVER, OTHER_SERVER = 1, 2
-_FLOODER_ID = 1_000_000  # the members are counted from 1
+FLOODER_ID = 1_000_000  # the members are counted from 1
 _LOOK_SECONDS = 0.001
 
 
@@ -74,7 +74,7 @@ def draw_requests(crowd: Crowd, shape: ModelShape, seed: int) -> Requests:
     members, flood = asks[: crowd.num_members], asks[crowd.num_members :]
     return Requests(
         tuple(_request(ask, MEMBERS_SERVER, user) for user, ask in enumerate(members, start=1)),
-        tuple(_request(ask, crowd.flood_server, _FLOODER_ID) for ask in flood),
+        tuple(_request(ask, crowd.flood_server, FLOODER_ID) for ask in flood),
     )
 
 

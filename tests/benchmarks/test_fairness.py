@@ -10,6 +10,7 @@ import pytest
 from benchmarks import fairness
 from benchmarks.fairness import Fairness
 from benchmarks.serving.crowd import (
+    FLOODER_ID,
     MEMBERS_SERVER,
     OTHER_SERVER,
     Crowd,
@@ -88,7 +89,7 @@ async def test_the_members_come_when_each_request_of_the_flood_runs_or_waits_in_
     monkeypatch.setattr(worker, "submit", note)
     made = await serve_round(opened.engine, draw_requests(CROWD, TINY, 0))
     assert (len(made.members), len(made.flood)) == (3, 6)
-    assert [user_id for user_id, _ in come] == [0, 0, 0, 0, 0, 0, 1, 2, 3]
+    assert [user_id for user_id, _ in come] == [*[FLOODER_ID] * 6, 1, 2, 3]
     first_member = come[6]
     assert first_member == (1, 0)  # the engine had seen all that came before
     await opened.engine.close()

@@ -155,13 +155,16 @@ def until_prompt(pieces: Iterator[str]) -> str:
     raise AssertionError(f"no prompt after {text!r}")
 
 
+async def open_in(folder: Path) -> Database:
+    url = f"sqlite+aiosqlite:///{folder}/console.db"
+    return await open_database(url, history_key="off", key_path=folder / "key")
+
+
 def test_ctrl_c_gives_up_a_reply_and_not_the_conversation(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with asyncio.Runner() as runner:
-        url = f"sqlite+aiosqlite:///{tmp_path}/console.db"
-        opening = open_database(url, history_key="off", key_path=tmp_path / "key")
-        database = runner.run(opening)
+        database = runner.run(open_in(tmp_path))
         engine = ScriptedEngine()
         engine.gate.clear()
         console = build_console(database, engine)
@@ -267,9 +270,7 @@ def test_a_pipe_understands_the_commands_and_says_none_of_them_to_the_model(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with asyncio.Runner() as runner:
-        url = f"sqlite+aiosqlite:///{tmp_path}/console.db"
-        opening = open_database(url, history_key="off", key_path=tmp_path / "key")
-        database = runner.run(opening)
+        database = runner.run(open_in(tmp_path))
         engine = ScriptedEngine()
         lines = ["hi\n", "/settings top_k 5\n", " /nonsense of mine\n", "/reset\n", "/quit\n", "hm"]
         exit_code = answer_all(runner, build_console(database, engine), iter(lines))

@@ -22,9 +22,23 @@ class SlowInbox(SqlInbox):
         return await super().record(said)
 
 
-def with_slow_inbox(rooms: Rooms) -> SlowInbox:
+async def begin_to_answer(rooms: Rooms, num_asked: int) -> SlowInbox:
+    """Let "hello" come, which is noted after the engine was asked so often."""
     inbox = SlowInbox(rooms.database)
     rooms.delivery._inbox = inbox
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("hello", 1))
+    await rooms.engine.wait_until_asked(num_asked)
+    return inbox
+
+
+async def answer_to_a_known_message(rooms: Rooms, num_asked: int) -> SlowInbox:
+    """The same where another run has noted it already."""
+    await rooms.inbox.record(said("hello", 1))
+    rooms.delivery._has_unfinished = False
+    inbox = await begin_to_answer(rooms, num_asked)
+    inbox.gate.set()
+    await settled(rooms)
     return inbox
 
 
@@ -32,10 +46,7 @@ async def test_nothing_is_remembered_or_sent_before_the_message_is_noted(
     database: Database,
 ) -> None:
     rooms = Rooms(database)
-    inbox = with_slow_inbox(rooms)
-    await rooms.delivery.start(rooms.courier)
-    rooms.delivery.accept(said("hello", 1))
-    await rooms.engine.wait_until_asked(1)
+    inbox = await begin_to_answer(rooms, num_asked=1)
     assert await count(database, tables.turn) == 0
     assert rooms.courier.sent == []
     inbox.gate.set()
@@ -50,14 +61,7 @@ async def test_a_reply_that_was_begun_to_a_known_message_is_dropped_without_a_tr
 ) -> None:
     """Another run has it: what that one still has to do for it stays in the inbox."""
     rooms = Rooms(database)
-    await rooms.inbox.record(said("hello", 1))
-    rooms.delivery._has_unfinished = False
-    inbox = with_slow_inbox(rooms)
-    await rooms.delivery.start(rooms.courier)
-    rooms.delivery.accept(said("hello", 1))
-    await rooms.engine.wait_until_asked(1)
-    inbox.gate.set()
-    await settled(rooms)
+    inbox = await answer_to_a_known_message(rooms, num_asked=1)
     assert rooms.courier.tries == []
     assert (await rooms.history.head(CHANNEL)).turn_id is None
     (left,) = await inbox.unfinished()
@@ -67,12 +71,5 @@ async def test_a_reply_that_was_begun_to_a_known_message_is_dropped_without_a_tr
 async def test_a_known_message_gets_no_sentence_either(database: Database) -> None:
     rooms = Rooms(database)
     rooms.engine.script = lambda request: [""] * request.params.num_candidates
-    await rooms.inbox.record(said("hello", 1))
-    rooms.delivery._has_unfinished = False
-    inbox = with_slow_inbox(rooms)
-    await rooms.delivery.start(rooms.courier)
-    rooms.delivery.accept(said("hello", 1))
-    await rooms.engine.wait_until_asked(3)
-    inbox.gate.set()
-    await settled(rooms)
+    await answer_to_a_known_message(rooms, num_asked=3)
     assert rooms.courier.tries == []

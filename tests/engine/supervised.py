@@ -112,3 +112,15 @@ def ask(
 ) -> "asyncio.Task[list[Completion]]":
     request = GenerationRequest(tuple(range(1, 14)), params, deadline=deadline)
     return asyncio.create_task(engine.generate(request))
+
+
+async def left_behind(
+    nursery: Nursery, engine: SupervisedEngine
+) -> "tuple[Hang, asyncio.Task[list[Completion]]]":
+    """A hang that was noticed and the request that met it; the next engine may not open yet."""
+    hang = nursery.hang()
+    first = ask(engine)
+    await hang.until_reached()
+    nursery.may_open.clear()
+    await nursery.looks.until(first.done)
+    return hang, first

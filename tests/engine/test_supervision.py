@@ -25,7 +25,7 @@ from bot.errors import (
     ModelError,
 )
 from tests.engine.running import SHORT, outcomes_of
-from tests.engine.supervised import Nursery, ask
+from tests.engine.supervised import Nursery, ask, left_behind
 
 
 @pytest.fixture
@@ -117,11 +117,7 @@ async def test_a_thread_that_died_is_noticed_at_the_next_look_and_freed_before_t
 async def test_whoever_comes_while_the_next_one_is_opened_waits_for_it_as_long_as_it_may(
     nursery: Nursery, engine: SupervisedEngine
 ) -> None:
-    hang = nursery.hang()
-    first = ask(engine)
-    await hang.until_reached()
-    nursery.may_open.clear()
-    await nursery.looks.until(first.done)
+    hang, first = await left_behind(nursery, engine)
     too_late, cancelled, patient = ask(engine, deadline=time.monotonic()), ask(engine), ask(engine)
     (outcome,) = await outcomes_of(too_late)
     assert isinstance(outcome, DeadlineError)
@@ -174,11 +170,7 @@ async def test_a_hung_thread_does_not_keep_the_engine_from_closing(nursery: Nurs
 
 async def test_an_engine_can_be_closed_while_the_next_one_is_opened(nursery: Nursery) -> None:
     engine = await nursery.supervised()
-    hang = nursery.hang()
-    first = ask(engine)
-    await hang.until_reached()
-    nursery.may_open.clear()
-    await nursery.looks.until(first.done)
+    hang, first = await left_behind(nursery, engine)
     waiting = ask(engine)
     hang.release()
     await asyncio.sleep(0)
@@ -262,11 +254,7 @@ async def test_forgetting_empties_the_living_engine(engine: SupervisedEngine) ->
 async def test_a_request_that_waits_for_the_next_engine_at_an_erasure_is_not_kept(
     nursery: Nursery, engine: SupervisedEngine
 ) -> None:
-    hang = nursery.hang()
-    first = ask(engine)
-    await hang.until_reached()
-    nursery.may_open.clear()
-    await nursery.looks.until(first.done)
+    hang, first = await left_behind(nursery, engine)
     request = GenerationRequest(tuple(range(1, 14)), SHORT, sequence_key="ada")
     waiting = asyncio.create_task(engine.generate(request))
     await asyncio.sleep(0)  # it is waiting

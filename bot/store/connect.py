@@ -21,6 +21,7 @@ _SQLITE, _POSTGRESQL = "sqlite+aiosqlite", "postgresql+asyncpg"
 # How a transaction begins on SQLite, as an execution option of the engine. A deferred one that
 # turns from reading to writing fails at once when somebody else wrote in between
 # (SQLITE_BUSY_SNAPSHOT), whatever the timeout: what writes says so from the start.
+READING = {"begin": "DEFERRED"}
 WRITING = {"begin": "IMMEDIATE"}
 OUTSIDE = {"begin": "NONE"}  # VACUUM and checkpoints run in no transaction
 
@@ -144,9 +145,12 @@ def _make(
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
-        kind = connection.get_execution_options().get("begin", "DEFERRED")
-        if kind != "NONE":
-            connection.exec_driver_sql(f"BEGIN {kind}")
+        kind = connection.get_execution_options().get("begin", READING["begin"])
+        if kind == "NONE":
+            return
+        cursor = connection.connection.cursor()  # past SQLAlchemy, whose way takes as long again
+        cursor.execute(f"BEGIN {kind}")
+        cursor.close()
 
     return engine
 

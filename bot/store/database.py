@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -11,18 +11,17 @@ from sqlalchemy import Connection, delete, insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.errors import StoreUnavailableError
-from bot.store.connect import OUTSIDE, WRITING, Address, address_of, serving_engine
+from bot.store.connect import OUTSIDE, READING, WRITING, Address, address_of, serving_engine
 from bot.store.crypto import Cipher
 from bot.store.failures import outages_translated, reason_of, start_failures_explained
 from bot.store.keys import unlock
 from bot.store.migration import migrate
-from bot.store.one_trip import run_unit
 from bot.store.rows import NOBODY
 from bot.store.scrubbing import drop_note, note_erased, read_note, shred_all
 from bot.store.tables import server_setting
+from bot.store.units import PooledUnits, SqliteUnits, Unit, Units
 
 T = TypeVar("T")
-Unit = Callable[[Connection], T]
 BUSY_SECONDS = 2.0
 _SCRUB_SECONDS = 60.0
 _CLOSE_SECONDS = 5.0
@@ -46,7 +45,7 @@ class Database:
         self.address = address
         self.cipher = cipher
         self._engine = engine
-        self._writing = engine.execution_options(**WRITING)
+        self._units: Units = SqliteUnits(engine) if address.path else PooledUnits(engine)
         self._busy_seconds = busy_seconds
         # SQLite lets one connection write at a time and makes the others poll: ours queue here
         # instead. PostgreSQL sorts that out by itself, up to the size of the pool.
@@ -60,8 +59,7 @@ class Database:
     async def read(self, unit: Unit[T]) -> T:
         """The result of `unit`, which sees one state of the database."""
         with self._watched("read"):
-            async with self._engine.connect() as connection:
-                return await run_unit(connection, unit)
+            return await self._units.run(unit, READING)
 
     async def write(self, unit: Unit[T]) -> T:
         """The result of `unit`: all that it writes becomes true, or nothing."""
@@ -71,11 +69,9 @@ class Database:
             return unit(connection)
 
         with self._watched("written"):
-            async with (
-                self._turn_to_write(),
-                self._writing.connect() as connection,
-            ):
-                return await run_unit(connection, proven if "written" in self._troubles else unit)
+            async with self._turn_to_write():
+                is_troubled = "written" in self._troubles
+                return await self._units.run(proven if is_troubled else unit, WRITING)
 
     async def checkpoint(self) -> bool:
         """Empty the write-ahead log; False when somebody who reads keeps it from that."""
@@ -131,6 +127,7 @@ class Database:
                     await self._all_done.wait()
             except TimeoutError:
                 logger.warning("The database is closed although somebody still uses it")
+        await self._units.close()
         await self._engine.dispose()
 
     async def _shred_copies(self) -> None:

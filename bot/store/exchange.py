@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, literal, select, update
 
 from bot.dialogue.turn import Exchange, Role, Scope, Turn, Utterance
 from bot.errors import ScopeMovedError
@@ -17,8 +17,20 @@ from bot.store.inbox import State
 from bot.store.rows import insert_new, parameter, scope_columns
 from bot.store.tables import candidate, conversation, inbox, turn
 
-_SAID = select(inbox.c.state, inbox.c.text).where(inbox.c.message_id == bindparam("message_id"))
-_PARENT = select(turn.c.channel_id, turn.c.user_id).where(turn.c.id == bindparam("parent_id"))
+# One row in any case: an outer join on nothing, since each of the two may be missing.
+_NOTHING = select(literal(1).label("one")).subquery()
+_BEFORE = (
+    select(
+        inbox.c.state,
+        inbox.c.text,
+        turn.c.id.label("parent_id"),
+        turn.c.channel_id,
+        turn.c.user_id,
+    )
+    .select_from(_NOTHING)
+    .outerjoin(inbox, inbox.c.message_id == bindparam("message_id"))
+    .outerjoin(turn, turn.c.id == parameter("of_parent", turn.c.id))
+)
 _NEW_TURN = insert(turn).returning(turn.c.id)
 _HEAD_MOVES = (
     update(conversation)
@@ -59,24 +71,26 @@ class Storing:
 
     def __call__(self, connection: Connection) -> Exchange:
         """The exchange, stored; raises ScopeMovedError where something moved under it."""
-        said_text = _text_now(connection, self.draft.said, self.cipher)
-        _check_parent(connection, self.draft)
-        user = self._insert(connection, self._said_row(said_text))
-        bot = self._insert(connection, self._reply_row(user.turn_id))
+        ids = {"message_id": self.draft.said.message_id, "of_parent": self.draft.parent_id}
+        before = connection.execute(_BEFORE, ids).one()
+        said_text = _text_now(before, self.draft.said, self.cipher)
+        _check_parent(before, self.draft)
+        user = self._insert(connection, said_text, self._said_row(said_text))
+        bot = self._insert(connection, self.draft.text, self._reply_row(user.turn_id))
         self._insert_rejected(connection, bot.turn_id)
         self._move_head(connection, bot.turn_id)
         answered = {"sealed": self.cipher.seal(self.draft.text), "by_turn": bot.turn_id}
         connection.execute(_IS_ANSWERED, {"answers": self.draft.said.message_id, **answered})
         return Exchange(user, bot)
 
-    def _insert(self, connection: Connection, row: dict[str, Any]) -> Turn:
+    def _insert(self, connection: Connection, text: str, row: dict[str, Any]) -> Turn:
         turn_id = connection.execute(_NEW_TURN, row).scalar_one()
         return Turn(
             turn_id=turn_id,
             scope=self.draft.said.scope,
             parent_id=row["parent_id"],
             role=row["role"],
-            text=self.cipher.open(row["text"]),
+            text=text,
             author_id=row["author_id"],
             epoch=row["epoch"],
             created_at=row["created_at"],
@@ -165,26 +179,24 @@ def ensure_conversation(connection: Connection, scope: Scope, now: datetime) -> 
     insert_new(connection, conversation, row)
 
 
-def _text_now(connection: Connection, said: Utterance, cipher: Cipher) -> str:
-    row = connection.execute(_SAID, {"message_id": said.message_id}).one_or_none()
-    if row is None:  # the terminal keeps no inbox; nor could an outage be noted in it
+def _text_now(before: Row[*tuple[Any, ...]], said: Utterance, cipher: Cipher) -> str:
+    if before.state is None:  # the terminal keeps no inbox; nor could an outage be noted in it
         return said.text
-    if row.state != State.PENDING:
+    if before.state != State.PENDING:
         raise ScopeMovedError
-    return cipher.open(row.text) or said.text
+    return cipher.open(before.text) or said.text
 
 
-def _check_parent(connection: Connection, draft: Draft) -> None:
+def _check_parent(before: Row[*tuple[Any, ...]], draft: Draft) -> None:
     """A parent is in the same scope, or in the channel that the thread hangs on.
 
     The last fence: nothing of a member's private scope may reach anybody else's.
     """
     if draft.parent_id is None:
         return
-    parent = connection.execute(_PARENT, {"parent_id": draft.parent_id}).one_or_none()
-    if parent is None:  # retention or an erasure took it while the reply was made
+    if before.parent_id is None:  # retention or an erasure took it while the reply was made
         raise ScopeMovedError
     scope = draft.said.scope
-    near = parent.channel_id in {scope.channel_id, draft.said.parent_channel_id}
-    if not near or parent.user_id not in {0, scope.user_id}:
+    near = before.channel_id in {scope.channel_id, draft.said.parent_channel_id}
+    if not near or before.user_id not in {0, scope.user_id}:
         raise ValueError(f"turn {draft.parent_id} belongs to another scope than {scope}")

@@ -21,7 +21,7 @@ from bot.ports import Draft, Head, ScopeStatus, Standing
 from bot.store.database import Database
 from bot.store.exchange import Storing, ensure_conversation
 from bot.store.inbox import State
-from bot.store.rows import Clock, in_scope, scope_columns, turn_of, utc_now
+from bot.store.rows import TURN_COLUMNS, Clock, in_scope, scope_columns, turn_of, utc_now
 from bot.store.sampling import overrides_at
 from bot.store.tables import conversation, inbox, reply_message, turn
 from bot.store.tree import BLANK, blank, path_from, path_of
@@ -64,8 +64,8 @@ class SqlHistory:
     async def turn_of_message(self, message_id: int) -> Turn | None:
         """The turn that a Discord message holds (the bot's or a member's), or None."""
         shown = select(reply_message.c.turn_id).where(reply_message.c.message_id == message_id)
-        query = (
-            select(turn)
+        query: Select[Any] = (
+            select(*TURN_COLUMNS)
             .where(or_(turn.c.source_message_id == message_id, turn.c.id.in_(shown)))
             .order_by(turn.c.id.desc())
             .limit(1)

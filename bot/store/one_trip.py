@@ -6,7 +6,6 @@ core and for Python's lock, and an answer took some eighty of them. Here a unit 
 function of a SQLAlchemy connection, goes to that thread as a whole.
 """
 
-import asyncio
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
@@ -47,15 +46,10 @@ class OneTripConnection(ThreadedConnection):
         """A cursor that holds nothing open."""
         return OneTripCursor(self)
 
-    async def run_unit(self, work: Callable[[], T]) -> T:
-        """The result of `work`, from the connection's thread; a cancel waits for its end."""
-        trip = asyncio.ensure_future(self.there(partial(self._run_unit, work)))
-        try:
-            return await asyncio.shield(trip)
-        except asyncio.CancelledError:
-            while not trip.done():  # whoever lends this connection next must find it at rest
-                await _waited(trip)
-            raise
+    def send_off(self, work: Callable[[], None], then: Callable[[], object]) -> None:
+        """Do `work` in the thread, and then `then`; nobody waits here."""
+        self._has_ended = False
+        self._tx.put_nowait((None, partial(self._run, work, then)))
 
     async def there(self, call: Callable[[], T]) -> T:
         """The result of `call`, made in the connection's thread."""
@@ -85,11 +79,12 @@ class OneTripConnection(ThreadedConnection):
         """Execute one statement for each row of `parameters`; call it in the thread."""
         return _fetched(self._conn.executemany(sql, parameters), ())
 
-    def _run_unit(self, work: Callable[[], T]) -> T:
+    def _run(self, work: Callable[[], None], then: Callable[[], object]) -> None:
         try:
-            return work()
+            work()
         finally:
             self._has_ended = not self._conn.in_transaction
+            then()
 
 
 class OneTripCursor:
@@ -137,38 +132,28 @@ class OneTripCursor:
         """Nothing is open any more."""
 
 
-async def run_unit(connection: AsyncConnection, work: Callable[[Connection], T]) -> T:
-    """The result of `work`, done in a transaction of its own: all of it becomes true, or nothing.
-
-    PostgreSQL's driver has no thread: there `work` runs here, and every statement is awaited.
-    """
-
-    def in_transaction(plain: Connection) -> T:
-        with plain.begin():
-            return work(plain)
-
-    driver = (await connection.get_raw_connection()).driver_connection
+def send_off(
+    connection: AsyncConnection, work: Callable[[Connection], None], then: Callable[[], object]
+) -> None:
+    """Let the connection's thread do `work`, and then `then` whatever became of it."""
+    plain = connection.sync_connection
+    driver = None if plain is None else plain.connection.driver_connection
     if not isinstance(driver, OneTripConnection):
-        return await connection.run_sync(in_transaction)
-    return await driver.run_unit(lambda: _complete(connection.run_sync(in_transaction)))
+        raise TypeError(f"no connection with a thread of its own: {driver!r}")
+    driver.send_off(lambda: _complete(connection.run_sync(work)), then)
 
 
 def _complete(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine that finds everything done that it awaits."""
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    coroutine.close()
-    raise RuntimeError("a unit of work waited for something outside of its thread")
-
-
-async def _waited(trip: "asyncio.Future[Any]") -> None:
-    try:
-        await asyncio.wait({trip})
-    except asyncio.CancelledError:
-        return  # the first cancel is raised in the end
+    """The result of a coroutine that finds everything done that it awaits; else it fails there."""
+    go_on: Callable[[], Any] = partial(coroutine.send, None)
+    while True:
+        try:
+            go_on()
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        fault = RuntimeError("a unit of work waited for something outside of its thread")
+        go_on = partial(coroutine.throw, fault)
 
 
 def _fetched(cursor: sqlite3.Cursor, rows: Sequence[Any]) -> Fetched:

@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 
 from bot.store.database import Database
+from bot.store.rows import TURN_COLUMNS
 from bot.store.scrubbing import note_aged
 from bot.store.tables import candidate, turn
 
@@ -37,7 +38,7 @@ def _path_query() -> Select[Any]:
         )
     )
     return (
-        select(turn)
+        select(*TURN_COLUMNS)
         .join(walk, turn.c.id == walk.c.id)
         .where(turn.c.text != BLANK)
         .order_by(walk.c.depth.desc())

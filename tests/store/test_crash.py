@@ -43,7 +43,7 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2])))
 """
 
 
-@pytest.mark.parametrize("statements", [2, 4, 7, 99])
+@pytest.mark.parametrize("statements", [1, 3, 6, 99])
 def test_killed_before_the_commit_nothing_is_stored(tmp_path: Path, statements: int) -> None:
     done = subprocess.run(
         [sys.executable, "-c", DYING, tmp_path, str(statements)],

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bot.conversation import Conversation
+from bot.cores import divided_cores
 from bot.dialogue.blocked import load_blocked_words
 from bot.engine.checkpoint import is_hub_id, resolve_model
 from bot.engine.limits import EngineLimits
@@ -34,9 +35,6 @@ from bot.writer import Writer
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-# How long a thread that computes may keep Python's lock from one that only wants to pass on a
-# message; Python's own 0.005 were a quarter of the time between a message and its reply.
-SWITCH_SECONDS = 0.0005
 FETCH_STOP_SECONDS = 5.0  # a fetch that was told to stop has to remove what it began
 
 
@@ -61,18 +59,18 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
     if not _can_be_fetched(settings.model):
         _resolve(settings)
     reverse_folder = find_reverse_model(settings)
-    sys.setswitchinterval(SWITCH_SECONDS)
     async with AsyncExitStack() as stack:
+        cores = stack.enter_context(divided_cores(settings.num_threads))
         database = await open_store(settings)
         stack.push_async_callback(database.close)
         logger.info("The database is %s.", address_of(settings.database_url))
         folder = await _find_model(settings)
         # One after the other: both import transformers.
-        engine = await _open_engine(settings, folder, settings.model)
+        engine = await _open_engine(settings, folder, settings.model, cores)
         stack.push_async_callback(engine.close)
         tokenizer = await open_tokenizer(folder)
         stack.push_async_callback(tokenizer.close)
-        reverse = await _open_reverse(settings, reverse_folder, tokenizer)
+        reverse = await _open_reverse(settings, reverse_folder, tokenizer, cores)
         if reverse is not None:
             stack.push_async_callback(reverse.close)
         sweeping = asyncio.create_task(
@@ -146,7 +144,9 @@ def key_path_for(database_url: str) -> Path:
     return DATA_FOLDER / "history.key" if path is None else path.with_name(f"{path.name}.key")
 
 
-async def _open_engine(settings: Settings, folder: Path, model: str) -> Engine:
+async def _open_engine(
+    settings: Settings, folder: Path, model: str, cores: frozenset[int] | None
+) -> Engine:
     open_one = partial(
         open_engine,
         folder,
@@ -154,20 +154,24 @@ async def _open_engine(settings: Settings, folder: Path, model: str) -> Engine:
         device=settings.device,
         dtype=settings.dtype,
         num_threads=settings.num_threads,
+        cores=cores,
         limits=EngineLimits(cache_bytes=settings.kv_cache_mb * 2**20),
     )
     return SupervisedEngine(await open_one(), open_one)
 
 
 async def _open_reverse(
-    settings: Settings, folder: Path | None, tokenizer: TokenizerThread
+    settings: Settings,
+    folder: Path | None,
+    tokenizer: TokenizerThread,
+    cores: frozenset[int] | None,
 ) -> Engine | None:
     """The model of REVERSE_MODEL in a thread of its own, or None where it is not set."""
     if folder is None or settings.reverse_model is None:
         return None
     await check_same_vocabulary(folder, settings.reverse_model, tokenizer)
     with naming_reverse_model():
-        return await _open_engine(settings, folder, settings.reverse_model)
+        return await _open_engine(settings, folder, settings.reverse_model, cores)
 
 
 def _blocked_words(settings: Settings) -> Callable[[str], bool] | None:

@@ -36,6 +36,7 @@ async def open_engine(
     device: str,
     dtype: str,
     num_threads: int | None = None,
+    cores: frozenset[int] | None = None,
     limits: EngineLimits = DEFAULT_LIMITS,
 ) -> LivingEngine:
     """Load the checkpoint in `folder` in the engine's own thread and warm it up.
@@ -43,12 +44,12 @@ async def open_engine(
     `model` is the name that EngineInfo shows; `device` and `dtype` are the settings;
     `num_threads` None: a thread for each core but one, which is left to everything else (with
     one for each, a second busy program makes every step wait for the slowest thread); for a
-    small model one.
+    small model one. `cores`: those that they keep to; None: any.
     `limits` hold for the engine for GPT-2s only.
     Open the tokenizer before or after, not at the same time: both import transformers.
     Raises ModelError and WrongSettingsError.
     """
-    thread = EngineThread("engine")
+    thread = EngineThread("engine", cores)
     started_at = time.monotonic()
     prepare = partial(_prepare, folder, model, Placing(device, dtype, num_threads, limits), thread)
     engine = await _open_in(thread, prepare)

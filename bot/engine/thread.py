@@ -54,11 +54,12 @@ class EngineThread(Executor):
     A ThreadPoolExecutor's threads are waited for when Python ends, however long that takes.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, cores: frozenset[int] | None = None) -> None:
+        """Start the thread; on `cores` only, where they are given and this is Linux."""
         self._submitted: SimpleQueue[_Work | None] = SimpleQueue()
         self._lock = threading.Lock()  # nothing is submitted after the end
         self._is_shut = False
-        self._thread = _Daemon(target=_run, args=(self._submitted,), name=name, daemon=True)
+        self._thread = _Daemon(target=_run, args=(self._submitted, cores), name=name, daemon=True)
         self._thread.start()
         # An engine that nobody closed, or whose close was given up, lets its thread go, too.
         weakref.finalize(self, self._submitted.put, None).atexit = False
@@ -99,21 +100,18 @@ def _end(thread: threading.Thread) -> None:
         os._exit(_EXIT_LEFT_BEHIND)
 
 
-def _run(submitted: "SimpleQueue[_Work | None]") -> None:
-    _give_way()
+def _run(submitted: "SimpleQueue[_Work | None]", cores: frozenset[int] | None) -> None:
+    _keep_to(cores)
     while (work := submitted.get()) is not None:
         work.do()
         del work  # it holds the model while the thread waits for the next
 
 
-def _give_way() -> None:
-    """Let whoever shares this thread's core and waits for it go first; the share stays the same.
-
-    Threads that this one starts, as torch does, do likewise. Only Linux knows how.
-    """
-    if sys.platform == "linux":
-        with suppress(OSError):  # some sandboxes forbid it
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+def _keep_to(cores: frozenset[int] | None) -> None:
+    """Stay on `cores`, with the threads that this one starts, as torch does."""
+    if cores and sys.platform == "linux":
+        with suppress(OSError):  # those of a container may have changed since they were counted
+            os.sched_setaffinity(0, cores)
 
 
 def _cancel_all(submitted: "SimpleQueue[_Work | None]") -> None:

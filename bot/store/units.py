@@ -17,7 +17,6 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.store.connect import READING
@@ -150,8 +149,11 @@ class SqliteUnits:
         send_off(lane, do_all, partial(on_loop, self._arrive, lane, jobs))
 
     def _arrive(self, lane: AsyncConnection, jobs: Sequence[_Job]) -> None:
-        jobs[-1].tell()
-        if any(isinstance(job.error, SQLAlchemyError) for job in jobs):
+        for job in jobs:
+            if not job.is_over.is_set():
+                job.tell()
+        plain = lane.sync_connection
+        if plain is None or plain.invalidated or plain.in_transaction():
             self._spawn(self._close(lane))
         else:
             self._go_on(lane)
@@ -181,7 +183,7 @@ class SqliteUnits:
             self._go_on(lane)
 
     async def _close(self, lane: AsyncConnection) -> None:
-        """Close a lane that is in doubt."""
+        """Close a lane that cannot be used again, or is not needed any more."""
         try:
             await lane.close()
         finally:

@@ -5,33 +5,44 @@ moves it some milliseconds later. An answer wakes some thirty times: see docs/ad
 """
 
 import os
+import random
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 
 @contextmanager
-def divided_cores(num_threads: int | None) -> Iterator[frozenset[int] | None]:
-    """Keep the calling thread, and the threads that it starts meanwhile, to one core.
+def divided_cores(num_threads: int) -> Iterator[frozenset[int] | None]:
+    """Keep all threads of this program, and those that they start meanwhile, to one core.
 
-    Yields the cores that are left for a model of `num_threads` threads (None: it takes as many as
-    there are); None where nothing was divided, because it needs every core, or here is no Linux.
+    Yields the cores that are left for a model of at least `num_threads` threads; None where
+    nothing was divided, because it needs every core, or here is no Linux.
     """
     if sys.platform != "linux":
         yield None
         return
     cores = sorted(os.sched_getaffinity(0))
-    if len(cores) <= (num_threads or 1):
+    if len(cores) <= num_threads:
         yield None
         return
-    ours = cores[os.getpid() % len(cores)]  # several bots on a machine do not take the same one
+    # by chance, so that several bots on a machine do not all take the same one
+    ours = random.choice(cores)  # noqa: S311 - no secret
     try:
         os.sched_setaffinity(0, {ours})
     except OSError:  # some sandboxes forbid it
         yield None
         return
     try:
+        _move_threads({ours})
         yield frozenset(cores) - {ours}
     finally:
-        with suppress(OSError):  # the cores of a container may have changed meanwhile
-            os.sched_setaffinity(0, cores)
+        _move_threads(cores)
+
+
+def _move_threads(cores: Iterable[int]) -> None:
+    if sys.platform != "linux":
+        return
+    for thread in threading.enumerate():
+        with suppress(OSError):  # it has ended, or the cores of a container have changed
+            os.sched_setaffinity(thread.native_id or 0, cores)

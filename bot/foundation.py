@@ -60,11 +60,11 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
         _resolve(settings)
     reverse_folder = find_reverse_model(settings)
     async with AsyncExitStack() as stack:
-        cores = stack.enter_context(divided_cores(settings.num_threads))
         database = await open_store(settings)
         stack.push_async_callback(database.close)
         logger.info("The database is %s.", address_of(settings.database_url))
         folder = await _find_model(settings)
+        cores = stack.enter_context(divided_cores(_least_threads(settings)))
         # One after the other: both import transformers.
         engine = await _open_engine(settings, folder, settings.model, cores)
         stack.push_async_callback(engine.close)
@@ -172,6 +172,12 @@ async def _open_reverse(
     await check_same_vocabulary(folder, settings.reverse_model, tokenizer)
     with naming_reverse_model():
         return await _open_engine(settings, folder, settings.reverse_model, cores)
+
+
+def _least_threads(settings: Settings) -> int:
+    """Of all models together; one without NUM_THREADS takes as many as there are cores for it."""
+    num_models = 1 if settings.reverse_model is None else 2
+    return num_models * (settings.num_threads or 1)
 
 
 def _blocked_words(settings: Settings) -> Callable[[str], bool] | None:

@@ -26,7 +26,7 @@ def cores_here() -> frozenset[int]:
 
 @needs_two
 def test_the_caller_and_its_threads_keep_to_one_core_until_the_end() -> None:
-    with divided_cores(None) as models, ThreadPoolExecutor(1) as thread:
+    with divided_cores(1) as models, ThreadPoolExecutor(1) as thread:
         assert models is not None
         assert len(cores_here()) == 1
         assert thread.submit(cores_here).result() == cores_here()
@@ -63,7 +63,7 @@ def test_where_a_sandbox_forbids_it_nothing_is_divided(monkeypatch: pytest.Monke
         raise PermissionError
 
     monkeypatch.setattr(os, "sched_setaffinity", forbid)
-    with divided_cores(None) as models:
+    with divided_cores(1) as models:
         assert models is None
     engine = EngineThread("engine", frozenset({0}))
     assert engine.submit(cores_here).result() == CORES

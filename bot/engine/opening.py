@@ -6,6 +6,7 @@ Importing torch and transformers takes 4 s and would stop the event loop.
 import asyncio
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -51,7 +52,9 @@ async def open_engine(
     """
     thread = EngineThread("engine", cores)
     started_at = time.monotonic()
-    prepare = partial(_prepare, folder, model, Placing(device, dtype, num_threads, limits), thread)
+    prepare = partial(
+        _prepare, folder, model, Placing(device, dtype, num_threads, cores, limits), thread
+    )
     engine = await _open_in(thread, prepare)
     _tell(engine.info, time.monotonic() - started_at)
     if device == "auto" and engine.info.device == "cpu":
@@ -64,11 +67,12 @@ async def open_engine(
 
 @dataclass(frozen=True, slots=True)
 class Placing:
-    """The settings DEVICE, DTYPE and NUM_THREADS, and how much at once."""
+    """The settings DEVICE, DTYPE and NUM_THREADS, the cores to keep to, and how much at once."""
 
     device: str
     dtype: str
     num_threads: int | None
+    cores: frozenset[int] | None
     limits: EngineLimits
 
 
@@ -83,7 +87,7 @@ def _prepare(
     from bot.engine.device import choose_placement  # noqa: PLC0415
 
     # counts for the calling thread only
-    torch.set_num_threads(placing.num_threads or _sound_threads(checkpoint))
+    torch.set_num_threads(placing.num_threads or _sound_threads(checkpoint, placing.cores))
     device, dtype = placing.device, placing.dtype
     kind = choose_placement(device, dtype, own_bytes=own_bytes(checkpoint)).device.type
     if not is_gpt2(checkpoint.config) or kind not in ("cpu", "cuda"):
@@ -125,14 +129,18 @@ def _open_on_cuda(folder: Path, model: str, placing: Placing, thread: Executor) 
     return _prepare_reference(folder, model, placing, thread)()
 
 
-def _sound_threads(checkpoint: Checkpoint) -> int:
+def _sound_threads(checkpoint: Checkpoint, cores: frozenset[int] | None) -> int:
     """A small network gains nothing from a second thread, and waits for it on a busy machine."""
     num_bytes = sum(path.stat().st_size for path in checkpoint.weight_files)
-    return 1 if num_bytes < _SMALL_BYTES else spare_cores()
+    if num_bytes < _SMALL_BYTES:
+        return 1
+    return len(cores) if cores else spare_cores()
 
 
 def spare_cores() -> int:
-    """The processor threads of a model where NUM_THREADS is not set."""
+    """The processor threads of a model where NUM_THREADS is not set: one core is left alone."""
+    if sys.platform == "linux":
+        return max(1, len(os.sched_getaffinity(0)) - 1)  # a container may have few of many
     return max(1, (os.cpu_count() or 2) - 1)
 
 

@@ -109,9 +109,13 @@ def _run(submitted: "SimpleQueue[_Work | None]", cores: frozenset[int] | None) -
 
 def _keep_to(cores: frozenset[int] | None) -> None:
     """Stay on `cores`, with the threads that this one starts, as torch does."""
-    if cores and sys.platform == "linux":
-        with suppress(OSError):  # those of a container may have changed since they were counted
-            os.sched_setaffinity(0, cores)
+    if not cores or sys.platform != "linux":
+        return
+    # Those of a container may have changed since they were counted: then any that there are.
+    for choice in (cores, range(os.cpu_count() or 1)):
+        with suppress(OSError):
+            os.sched_setaffinity(0, choice)
+            return
 
 
 def _cancel_all(submitted: "SimpleQueue[_Work | None]") -> None:

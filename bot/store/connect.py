@@ -23,6 +23,7 @@ _SQLITE, _POSTGRESQL = "sqlite+aiosqlite", "postgresql+asyncpg"
 # (SQLITE_BUSY_SNAPSHOT), whatever the timeout: what writes says so from the start.
 READING = {"begin": "DEFERRED"}
 WRITING = {"begin": "IMMEDIATE"}
+NUM_CONNECTIONS = 5
 OUTSIDE = {"begin": "NONE"}  # VACUUM and checkpoints run in no transaction
 
 # What is deleted is overwritten, and VACUUM keeps its copy in memory instead of another folder.
@@ -102,7 +103,11 @@ def make_private_file(address: Address) -> None:
 
 def serving_engine(address: Address, busy_seconds: float) -> AsyncEngine:
     """The engine of a running bot; a lock of somebody else is waited for `busy_seconds`."""
-    pool: dict[str, object] = {"pool_size": 5, "max_overflow": 0, "pool_timeout": busy_seconds}
+    pool: dict[str, object] = {
+        "pool_size": NUM_CONNECTIONS,
+        "max_overflow": 0,
+        "pool_timeout": busy_seconds,
+    }
     pragmas = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON")
     return _make(address, busy_seconds, pragmas, pool)
 

@@ -45,7 +45,9 @@ class Database:
         self.address = address
         self.cipher = cipher
         self._engine = engine
-        self._units: Units = SqliteUnits(engine) if address.path else PooledUnits(engine)
+        self._units: Units = (
+            SqliteUnits(engine, busy_seconds) if address.path else PooledUnits(engine)
+        )
         self._busy_seconds = busy_seconds
         # SQLite lets one connection write at a time and makes the others poll: ours queue here
         # instead. PostgreSQL sorts that out by itself, up to the size of the pool.

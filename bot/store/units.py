@@ -9,6 +9,7 @@ was twelve, each of which waits for Python's lock.
 """
 
 import asyncio
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
@@ -17,15 +18,16 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from bot.store.connect import READING
+from bot.store.connect import NUM_CONNECTIONS, READING
 from bot.store.one_trip import send_off
 
 T = TypeVar("T")
 Unit = Callable[[Connection], T]
 Options = Mapping[str, Any]  # of a connection: see bot.store.connect
-NUM_LANES = 4  # of 5 connections: one is left for what runs outside of a transaction
+NUM_LANES = NUM_CONNECTIONS - 1  # one is left for what runs outside of a transaction
 
 
 class Units(Protocol):
@@ -53,7 +55,7 @@ class PooledUnits:
             with connection.begin():
                 return unit(connection)
 
-        async with self._engine.execution_options(**options).connect() as connection:
+        async with self._engine.connect() as connection:
             return await connection.run_sync(in_transaction)
 
     async def close(self) -> None:
@@ -72,7 +74,9 @@ class _Job:
     error: BaseException | None = field(default_factory=partial(RuntimeError, "never done"))
 
     def do(self, connection: Connection) -> None:
-        """Do it; called in the connection's thread."""
+        """Do it, if somebody still waits; called in the connection's thread."""
+        if self.outcome.cancelled():
+            return
         try:
             connection.execution_options(**self.options)
             with connection.begin():
@@ -80,6 +84,8 @@ class _Job:
             self.error = None
         except BaseException as error:
             self.error = error
+            with suppress(SQLAlchemyError, sqlite3.Error):
+                connection.connection.rollback()  # SQLAlchemy's own comes before a failed commit
 
     def tell(self) -> None:
         """Tell whoever waits; called on the event loop."""
@@ -88,17 +94,29 @@ class _Job:
             return
         if self.error is None:
             self.outcome.set_result(self.result)
+        elif isinstance(self.error, StopIteration):  # a future takes any other
+            self.outcome.set_exception(RuntimeError("a unit of work ran out of something"))
         else:
             self.outcome.set_exception(self.error)
+
+
+@dataclass(slots=True, eq=False)
+class _Crowd:
+    """Jobs of one moment that wait for a lane; `patience` ends that."""
+
+    jobs: Sequence[_Job]
+    patience: asyncio.TimerHandle | None = None
 
 
 class SqliteUnits:
     """Units on SQLite: each in a connection that stays open, and in its thread."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, busy_seconds: float) -> None:
+        """`busy_seconds`: how long a unit waits for a lane, at most."""
         self._engine = engine
+        self._busy_seconds = busy_seconds
         self._asked: list[_Job] = []  # at this moment
-        self._crowds: deque[Sequence[_Job]] = deque()  # for whom no lane was free
+        self._crowds: deque[_Crowd] = deque()
         self._idle: list[AsyncConnection] = []
         self._num_lanes = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -124,7 +142,8 @@ class SqliteUnits:
         """See Units; a lane that is still busy is closed when it comes back."""
         self._is_closed = True
         while self._idle:
-            await self._close(self._idle.pop())
+            await self._idle.pop().close()
+            self._num_lanes -= 1
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -134,8 +153,15 @@ class SqliteUnits:
         if self._idle:
             self._send(self._idle.pop(), jobs)
         else:
-            self._crowds.append(jobs)
-            self._open_if_needed()
+            self._queue(_Crowd(jobs))
+
+    def _queue(self, crowd: _Crowd) -> None:
+        self._crowds.append(crowd)
+        if self._num_lanes < NUM_LANES:
+            self._open_if_needed()  # which has its own limit
+        else:
+            loop = asyncio.get_running_loop()
+            crowd.patience = loop.call_later(self._busy_seconds, self._give_up, crowd)
 
     def _send(self, lane: AsyncConnection, jobs: Sequence[_Job]) -> None:
         on_loop = asyncio.get_running_loop().call_soon_threadsafe
@@ -160,11 +186,17 @@ class SqliteUnits:
 
     def _go_on(self, lane: AsyncConnection) -> None:
         if self._crowds:
-            self._send(lane, self._crowds.popleft())
+            self._send(lane, self._next_crowd())
         elif self._is_closed:
             self._spawn(self._close(lane))
         else:
             self._idle.append(lane)
+
+    def _next_crowd(self) -> Sequence[_Job]:
+        crowd = self._crowds.popleft()
+        if crowd.patience is not None:
+            crowd.patience.cancel()
+        return crowd.jobs
 
     def _open_if_needed(self) -> None:
         if self._crowds and self._num_lanes < NUM_LANES:
@@ -175,28 +207,37 @@ class SqliteUnits:
         """Open a lane; where that fails, everybody fails who has no other one to wait for."""
         try:
             lane = await self._engine.connect()
-        except Exception as error:
+        except BaseException as error:
             self._num_lanes -= 1
             if not self._num_lanes:
-                self._fail_all(error)
+                while self._crowds:
+                    _fail(self._next_crowd(), error)
+            if not isinstance(error, Exception):
+                raise
         else:
             self._go_on(lane)
 
     async def _close(self, lane: AsyncConnection) -> None:
         """Close a lane that cannot be used again, or is not needed any more."""
         try:
+            await lane.invalidate()
             await lane.close()
         finally:
             self._num_lanes -= 1
             self._open_if_needed()
 
-    def _fail_all(self, error: Exception) -> None:
-        while self._crowds:
-            for job in self._crowds.popleft():
-                job.error = error
-                job.tell()
+    def _give_up(self, crowd: _Crowd) -> None:
+        """Who still waits for a lane hears that the database is away."""
+        self._crowds.remove(crowd)
+        _fail(crowd.jobs, TimeoutError(f"no connection was free for {self._busy_seconds:g} s"))
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _fail(jobs: Sequence[_Job], error: BaseException) -> None:
+    for job in jobs:
+        job.error = error
+        job.tell()

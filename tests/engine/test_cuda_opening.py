@@ -19,7 +19,7 @@ from bot.engine.thread import EngineThread
 from bot.errors import ModelError
 
 ASSERT = torch.AcceleratorError("CUDA error: device-side assert triggered")
-PLACING = Placing("cpu", "float32", 1, EngineLimits(cache_bytes=4_000_000))
+PLACING = Placing("cpu", "float32", 1, None, EngineLimits(cache_bytes=4_000_000))
 
 
 @pytest.fixture

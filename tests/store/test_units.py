@@ -11,11 +11,15 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.util import await_only
 
 from bot.errors import StoreUnavailableError
+from bot.store import tables
 from bot.store.connect import READING, WRITING
 from bot.store.database import Database
+from bot.store.one_trip import OneTripConnection
 from bot.store.units import NUM_LANES, SqliteUnits
+from tests.store.talk import count
 
 ONE = text("SELECT 1")
+DELETE = tables.server_setting.delete()
 NONSENSE = text("SELECT nothing FROM nowhere")
 
 
@@ -102,6 +106,45 @@ async def test_more_units_than_connections_wait_for_their_turn(sqlite_database: 
     assert await late == 1
 
 
+async def test_who_waits_too_long_for_a_connection_hears_of_an_outage(
+    sqlite_database: Database,
+) -> None:
+    may_end = threading.Event()
+    holding = []
+    for _ in range(NUM_LANES):
+        holding.append(asyncio.create_task(sqlite_database.read(lambda _: may_end.wait(10))))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    with pytest.raises(StoreUnavailableError) as outage:
+        await sqlite_database.read(Notes().unit("late"))
+    assert "no connection was free for 0.5 s" in str(outage.value.__cause__)
+    may_end.set()
+    assert await asyncio.gather(*holding) == [True] * NUM_LANES
+    assert await sqlite_database.read(Notes().unit("after")) == 1
+
+
+async def test_a_commit_that_fails_leaves_no_transaction_open(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_connection: object) -> None:
+        raise OSError("disk I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(OneTripConnection, "commit", refuse)
+        for _ in range(NUM_LANES):
+            with pytest.raises((OSError, StoreUnavailableError)):
+                await sqlite_database.write(lambda connection: connection.execute(DELETE))
+    assert await sqlite_database.write(Notes().unit("write")) == 1
+    assert await count(sqlite_database, tables.server_setting) == 1
+
+
+async def test_a_unit_that_runs_out_of_something_fails_like_any_other(
+    sqlite_database: Database,
+) -> None:
+    with pytest.raises(RuntimeError):
+        await sqlite_database.read(lambda _: next(iter(())))
+
+
 async def test_a_unit_may_not_wait_for_anything_but_its_connection(
     sqlite_database: Database,
 ) -> None:
@@ -124,7 +167,7 @@ async def test_a_database_that_cannot_be_opened_fails_everybody_and_is_tried_aga
     sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = sqlite_database._engine
-    units = SqliteUnits(engine)
+    units = SqliteUnits(engine, 2.0)
     run = partial(units.run, Notes().unit("read"))
 
     async def refuse(_engine: object) -> None:
@@ -141,7 +184,7 @@ async def test_a_database_that_cannot_be_opened_fails_everybody_and_is_tried_aga
 async def test_a_connection_that_comes_back_after_the_end_is_closed(
     sqlite_database: Database,
 ) -> None:
-    units = SqliteUnits(sqlite_database._engine)
+    units = SqliteUnits(sqlite_database._engine, 2.0)
     has_begun, may_end = threading.Event(), threading.Event()
 
     def hold(_connection: Connection) -> bool:

@@ -8,7 +8,7 @@ import os
 import random
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 
 
@@ -29,20 +29,21 @@ def divided_cores(num_threads: int) -> Iterator[frozenset[int] | None]:
     # by chance, so that several bots on a machine do not all take the same one
     ours = random.choice(cores)  # noqa: S311 - no secret
     try:
-        os.sched_setaffinity(0, {ours})
+        _move_threads({ours})
     except OSError:  # some sandboxes forbid it
         yield None
         return
     try:
-        _move_threads({ours})
         yield frozenset(cores) - {ours}
     finally:
-        _move_threads(cores)
+        with suppress(OSError):  # those of a container may have changed meanwhile
+            _move_threads(cores)
 
 
-def _move_threads(cores: Iterable[int]) -> None:
+def _move_threads(cores: Collection[int]) -> None:
+    """Keep every thread of this program to `cores`. Raises OSError where that is forbidden."""
     if sys.platform != "linux":
         return
     for thread in threading.enumerate():
-        with suppress(OSError):  # it has ended, or the cores of a container have changed
+        with suppress(ProcessLookupError):  # it has just ended
             os.sched_setaffinity(thread.native_id or 0, cores)

@@ -23,8 +23,8 @@ _SQLITE, _POSTGRESQL = "sqlite+aiosqlite", "postgresql+asyncpg"
 # (SQLITE_BUSY_SNAPSHOT), whatever the timeout: what writes says so from the start.
 READING = {"begin": "DEFERRED"}
 WRITING = {"begin": "IMMEDIATE"}
-NUM_CONNECTIONS = 5
 OUTSIDE = {"begin": "NONE"}  # VACUUM and checkpoints run in no transaction
+NUM_CONNECTIONS = 5  # that a running bot has at most
 
 # What is deleted is overwritten, and VACUUM keeps its copy in memory instead of another folder.
 _PRIVATE = ("PRAGMA secure_delete=ON", "PRAGMA temp_store=MEMORY")

@@ -17,9 +17,10 @@ from bot.store.inbox import State
 from bot.store.rows import insert_new, parameter, scope_columns
 from bot.store.tables import candidate, conversation, inbox, turn
 
-# One row in any case: an outer join on nothing, since each of the two may be missing.
-_NOTHING = select(literal(1).label("one")).subquery()
-_BEFORE = (
+# What an exchange builds on: the inbox row and the parent, in one row that is always there,
+# since either of the two may be missing.
+_ALWAYS = select(literal(1).label("one")).subquery()
+_GROUND = (
     select(
         inbox.c.state,
         inbox.c.text,
@@ -27,7 +28,7 @@ _BEFORE = (
         turn.c.channel_id,
         turn.c.user_id,
     )
-    .select_from(_NOTHING)
+    .select_from(_ALWAYS)
     .outerjoin(inbox, inbox.c.message_id == bindparam("message_id"))
     .outerjoin(turn, turn.c.id == parameter("of_parent", turn.c.id))
 )
@@ -72,9 +73,9 @@ class Storing:
     def __call__(self, connection: Connection) -> Exchange:
         """The exchange, stored; raises ScopeMovedError where something moved under it."""
         ids = {"message_id": self.draft.said.message_id, "of_parent": self.draft.parent_id}
-        before = connection.execute(_BEFORE, ids).one()
-        said_text = _text_now(before, self.draft.said, self.cipher)
-        _check_parent(before, self.draft)
+        ground = connection.execute(_GROUND, ids).one()
+        said_text = _text_now(ground, self.draft.said, self.cipher)
+        _check_parent(ground, self.draft)
         user = self._insert(connection, said_text, self._said_row(said_text))
         bot = self._insert(connection, self.draft.text, self._reply_row(user.turn_id))
         self._insert_rejected(connection, bot.turn_id)
@@ -179,24 +180,24 @@ def ensure_conversation(connection: Connection, scope: Scope, now: datetime) -> 
     insert_new(connection, conversation, row)
 
 
-def _text_now(before: Row[*tuple[Any, ...]], said: Utterance, cipher: Cipher) -> str:
-    if before.state is None:  # the terminal keeps no inbox; nor could an outage be noted in it
+def _text_now(ground: Row[*tuple[Any, ...]], said: Utterance, cipher: Cipher) -> str:
+    if ground.state is None:  # the terminal keeps no inbox; nor could an outage be noted in it
         return said.text
-    if before.state != State.PENDING:
+    if ground.state != State.PENDING:
         raise ScopeMovedError
-    return cipher.open(before.text) or said.text
+    return cipher.open(ground.text) or said.text
 
 
-def _check_parent(before: Row[*tuple[Any, ...]], draft: Draft) -> None:
+def _check_parent(ground: Row[*tuple[Any, ...]], draft: Draft) -> None:
     """A parent is in the same scope, or in the channel that the thread hangs on.
 
     The last fence: nothing of a member's private scope may reach anybody else's.
     """
     if draft.parent_id is None:
         return
-    if before.parent_id is None:  # retention or an erasure took it while the reply was made
+    if ground.parent_id is None:  # retention or an erasure took it while the reply was made
         raise ScopeMovedError
     scope = draft.said.scope
-    near = before.channel_id in {scope.channel_id, draft.said.parent_channel_id}
-    if not near or before.user_id not in {0, scope.user_id}:
+    near = ground.channel_id in {scope.channel_id, draft.said.parent_channel_id}
+    if not near or ground.user_id not in {0, scope.user_id}:
         raise ValueError(f"turn {draft.parent_id} belongs to another scope than {scope}")

@@ -84,8 +84,9 @@ class _Job:
             self.error = None
         except BaseException as error:
             self.error = error
+            # SQLAlchemy leaves a transaction open that COMMIT could not end.
             with suppress(SQLAlchemyError, sqlite3.Error):
-                connection.connection.rollback()  # SQLAlchemy's own comes before a failed commit
+                connection.connection.rollback()
 
     def tell(self) -> None:
         """Tell whoever waits; called on the event loop."""
@@ -95,14 +96,14 @@ class _Job:
         if self.error is None:
             self.outcome.set_result(self.result)
         elif isinstance(self.error, StopIteration):  # a future takes any other
-            self.outcome.set_exception(RuntimeError("a unit of work ran out of something"))
+            self.outcome.set_exception(RuntimeError("a unit of work raised StopIteration"))
         else:
             self.outcome.set_exception(self.error)
 
 
 @dataclass(slots=True, eq=False)
-class _Crowd:
-    """Jobs of one moment that wait for a lane; `patience` ends that."""
+class _Trip:
+    """The units of one moment; `patience` ends its waiting for a lane."""
 
     jobs: Sequence[_Job]
     patience: asyncio.TimerHandle | None = None
@@ -116,7 +117,7 @@ class SqliteUnits:
         self._engine = engine
         self._busy_seconds = busy_seconds
         self._asked: list[_Job] = []  # at this moment
-        self._crowds: deque[_Crowd] = deque()
+        self._waiting: deque[_Trip] = deque()  # for a lane
         self._idle: list[AsyncConnection] = []
         self._num_lanes = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -153,15 +154,15 @@ class SqliteUnits:
         if self._idle:
             self._send(self._idle.pop(), jobs)
         else:
-            self._queue(_Crowd(jobs))
+            self._wait(_Trip(jobs))
 
-    def _queue(self, crowd: _Crowd) -> None:
-        self._crowds.append(crowd)
+    def _wait(self, trip: _Trip) -> None:
+        self._waiting.append(trip)
         if self._num_lanes < NUM_LANES:
             self._open_if_needed()  # which has its own limit
         else:
             loop = asyncio.get_running_loop()
-            crowd.patience = loop.call_later(self._busy_seconds, self._give_up, crowd)
+            trip.patience = loop.call_later(self._busy_seconds, self._give_up, trip)
 
     def _send(self, lane: AsyncConnection, jobs: Sequence[_Job]) -> None:
         on_loop = asyncio.get_running_loop().call_soon_threadsafe
@@ -185,21 +186,21 @@ class SqliteUnits:
             self._go_on(lane)
 
     def _go_on(self, lane: AsyncConnection) -> None:
-        if self._crowds:
-            self._send(lane, self._next_crowd())
+        if self._waiting:
+            self._send(lane, self._next_jobs())
         elif self._is_closed:
             self._spawn(self._close(lane))
         else:
             self._idle.append(lane)
 
-    def _next_crowd(self) -> Sequence[_Job]:
-        crowd = self._crowds.popleft()
-        if crowd.patience is not None:
-            crowd.patience.cancel()
-        return crowd.jobs
+    def _next_jobs(self) -> Sequence[_Job]:
+        trip = self._waiting.popleft()
+        if trip.patience is not None:
+            trip.patience.cancel()
+        return trip.jobs
 
     def _open_if_needed(self) -> None:
-        if self._crowds and self._num_lanes < NUM_LANES:
+        if self._waiting and self._num_lanes < NUM_LANES:
             self._num_lanes += 1
             self._spawn(self._open())
 
@@ -210,8 +211,8 @@ class SqliteUnits:
         except BaseException as error:
             self._num_lanes -= 1
             if not self._num_lanes:
-                while self._crowds:
-                    _fail(self._next_crowd(), error)
+                while self._waiting:
+                    _fail(self._next_jobs(), error)
             if not isinstance(error, Exception):
                 raise
         else:
@@ -226,10 +227,10 @@ class SqliteUnits:
             self._num_lanes -= 1
             self._open_if_needed()
 
-    def _give_up(self, crowd: _Crowd) -> None:
+    def _give_up(self, trip: _Trip) -> None:
         """Who still waits for a lane hears that the database is away."""
-        self._crowds.remove(crowd)
-        _fail(crowd.jobs, TimeoutError(f"no connection was free for {self._busy_seconds:g} s"))
+        self._waiting.remove(trip)
+        _fail(trip.jobs, TimeoutError(f"no connection was free for {self._busy_seconds:g} s"))
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)

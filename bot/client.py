@@ -19,6 +19,7 @@ from bot.conversation import Conversation
 from bot.delivery import Delivery
 from bot.engine.request import Engine
 from bot.errors import UnavailableError, WrongSettingsError
+from bot.global_limit import GlobalLimit
 from bot.ports import HistoryStore, PrivacyStore, SamplingStore, ServerStore
 from bot.settings import Settings
 from bot.writer import Writer
@@ -93,6 +94,7 @@ class ChatBot(commands.Bot):
     def __init__(self, services: Services, extensions: tuple[str, ...] = EXTENSIONS) -> None:
         # The bot does not speak: no warnings about libraries for voice in the log.
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
+        self.global_limit = GlobalLimit()
         super().__init__(
             command_prefix=commands.when_mentioned,
             tree_cls=GatedTree,
@@ -107,6 +109,7 @@ class ChatBot(commands.Bot):
             chunk_guilds_at_startup=False,
             max_messages=None,
             max_ratelimit_timeout=60.0,
+            http_trace=self.global_limit.trace_config(),
             # How long to wait for one more server before we call ourselves ready.
             guild_ready_timeout=0.5,
         )

@@ -21,6 +21,7 @@ from bot.ports import (
 )
 from bot.recent_ids import RecentIds
 from bot.texts import FALLBACK_LANGUAGE, explain
+from cogs._outgoing import Outgoing
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ BACKOFF_SECONDS = 600.0  # Discord bans an address after 10,000 refused requests
 NOTICE_SECONDS = 15.0  # how long a notice stays
 TYPING_AFTER_SECONDS = 0.2  # a reply that is there before needs no request more
 TYPING_SECONDS = 8.0  # Discord shows it for 10
+LOOK_SECONDS = 1.0  # how soon typing that gave way to something else is tried again
 NUM_SEARCHED = 100  # messages after a question among which its answer is looked for: one page
 NUM_NOTICES = 4096  # of which the ids are kept
 
@@ -46,17 +48,20 @@ class DiscordCourier:
     """A bot.ports.Courier. `clock` gives seconds that never go back.
 
     It needs the ids of a channel and a message, nothing of the cache: so it also works for what
-    an earlier run left unfinished.
+    an earlier run left unfinished. A request that is on its way runs to its end, although its
+    caller is cancelled.
     """
 
     def __init__(
         self,
         client: discord.Client,
         servers: ServerStore,
+        outgoing: Outgoing,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._servers = servers
+        self._outgoing = outgoing
         self._clock = clock
         self._closed_until: dict[int, float] = {}
         self._notice_ids = RecentIds(NUM_NOTICES)
@@ -73,11 +78,8 @@ class DiscordCourier:
         """
         if not self.may_write(part.channel_id):
             raise SendRefusedError("Discord refused an earlier message in this channel")
-        with self._translating(part.channel_id):
-            message = await self._post(part)
-            if message.content.split() != part.text.split():
-                await message.edit(content=part.text, allowed_mentions=NOBODY)
-        return message.id
+        with self._translating(part.channel_id), self._outgoing.waiting():
+            return await self._outgoing.run(self._post_or_edit(part))
 
     async def sentence(self, said: Utterance, error: ChatError) -> str:
         """The error's sentence in the language of the author of `said`."""
@@ -126,15 +128,8 @@ class DiscordCourier:
         channel_id = said.scope.channel_id
         if not self._reads_history(channel_id):
             raise SendRefusedError("the history of the channel cannot be read")
-        channel = self._client.get_partial_messageable(channel_id)
-        after = discord.Object(said.message_id)
         with self._translating(channel_id):
-            searched = [
-                message
-                async for message in channel.history(
-                    limit=NUM_SEARCHED, after=after, oldest_first=True
-                )
-            ]
+            searched = await self._outgoing.run(self._written_after(said.message_id, channel_id))
         found = [message.id for message in searched if self._answers(message, said.message_id)]
         if not found and len(searched) >= NUM_SEARCHED:
             raise SendRefusedError("nobody knows whether the message was answered")
@@ -155,6 +150,20 @@ class DiscordCourier:
         for removal in self._removals:
             removal.cancel()
         await asyncio.gather(*self._removals, return_exceptions=True)
+
+    async def _post_or_edit(self, part: Part) -> int:
+        message = await self._post(part)
+        if message.content.split() != part.text.split():
+            await message.edit(content=part.text, allowed_mentions=NOBODY)
+        return message.id
+
+    async def _written_after(self, message_id: int, channel_id: int) -> list[discord.Message]:
+        channel = self._client.get_partial_messageable(channel_id)
+        after = discord.Object(message_id)
+        return [
+            message
+            async for message in channel.history(limit=NUM_SEARCHED, after=after, oldest_first=True)
+        ]
 
     async def _post(self, part: Part) -> discord.Message:
         channel = self._client.get_partial_messageable(part.channel_id)
@@ -199,20 +208,26 @@ class DiscordCourier:
         return locale or (str(guild.preferred_locale) if guild else FALLBACK_LANGUAGE)
 
     async def _keep_typing(self, channel_id: int) -> None:
-        channel = self._client.get_partial_messageable(channel_id)
         try:
             await asyncio.sleep(TYPING_AFTER_SECONDS)
             while self.may_write(channel_id):
-                await channel.typing()
+                if not self._outgoing.may_type:
+                    await asyncio.sleep(LOOK_SECONDS)
+                    continue
+                await self._outgoing.run(self._show_typing(channel_id))
                 await asyncio.sleep(TYPING_SECONDS)
         except (discord.DiscordException, aiohttp.ClientError, OSError, RuntimeError) as error:
             logger.debug("Typing in channel %s is not shown: %s", channel_id, error)
+
+    async def _show_typing(self, channel_id: int) -> None:
+        await self._client.get_partial_messageable(channel_id).typing()
 
     async def _remove_later(self, channel_id: int, message_id: int) -> None:
         await asyncio.sleep(NOTICE_SECONDS)
         notice = self._client.get_partial_messageable(channel_id).get_partial_message(message_id)
         try:
-            await notice.delete()
+            with self._outgoing.waiting():
+                await self._outgoing.run(notice.delete())
         except (discord.DiscordException, aiohttp.ClientError, OSError, RuntimeError) as error:
             logger.debug("The notice %s stays: %s", message_id, error)
 

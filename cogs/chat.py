@@ -25,6 +25,7 @@ from cogs._convert import has_more_than_a_mention, is_for_us, text_of, utterance
 from cogs._courier import DiscordCourier
 from cogs._departures import purge_departed
 from cogs._fence import can_answer, is_welcome, is_written_by_a_person
+from cogs._outgoing import Outgoing
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Chat(commands.Cog):
         delivery: Delivery,
         admission: Admission,
         courier: DiscordCourier,
+        outgoing: Outgoing,
         servers: ServerStore,
         settings: Settings,
     ) -> None:
@@ -46,6 +48,7 @@ class Chat(commands.Cog):
         self._delivery = delivery
         self._admission = admission
         self._courier = courier
+        self._outgoing = outgoing
         self._servers = servers
         self._settings = settings
         self._is_started = False
@@ -81,6 +84,11 @@ class Chat(commands.Cog):
         except Exception:
             logger.exception("Message %s failed, channel %s.", message.id, message.channel.id)
             await self._courier.whisper(wordless(message), OwnFaultError())
+
+    @commands.Cog.listener()
+    async def on_interaction(self, interaction: discord.Interaction) -> None:
+        """Let typing give way to the answer of a command."""
+        self._outgoing.expect(interaction)
 
     @commands.Cog.listener()
     async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
@@ -187,12 +195,14 @@ async def _without_memory(change: Awaitable[None]) -> None:
 async def setup(bot: ChatBot) -> None:
     """Add the cog, with a courier for everything that goes out."""
     services = bot.services
+    outgoing = Outgoing(bot.global_limit)
     await bot.add_cog(
         Chat(
             client=bot,
             delivery=services.delivery,
             admission=services.admission,
-            courier=DiscordCourier(bot, services.servers),
+            courier=DiscordCourier(bot, services.servers, outgoing),
+            outgoing=outgoing,
             servers=services.servers,
             settings=services.settings,
         )

@@ -10,8 +10,10 @@ import simcord
 
 from bot.dialogue.turn import Scope, Utterance
 from bot.errors import StoreUnavailableError
+from bot.global_limit import GlobalLimit
 from bot.ports import Part
 from cogs._courier import DiscordCourier
+from cogs._outgoing import Outgoing
 from tests.cogs.ears import Ears
 from tests.cogs.worlds import world_of
 
@@ -88,6 +90,7 @@ async def open_desk() -> AsyncIterator[Desk]:
         alice = guild.add_member(env.create_user("alice"))
         await env.settle()
         question = await alice.send(channel, f"<@{ears.own_id}> hi")
-        courier = DiscordCourier(ears, locales, clock)  # type: ignore[arg-type]  # all it asks
+        outgoing = Outgoing(GlobalLimit())
+        courier = DiscordCourier(ears, locales, outgoing, clock)  # type: ignore[arg-type]  # all it asks
         yield Desk(env, ears, guild, channel, alice, question, courier, locales, clock)
         await courier.close()

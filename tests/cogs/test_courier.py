@@ -8,8 +8,10 @@ import pytest
 from simcord.backend import serializers
 
 from bot.errors import DeadlineError
+from bot.global_limit import GlobalLimit
 from bot.ports import Part, SendRefusedError
 from cogs._courier import NOTICE_SECONDS, NUM_SEARCHED, DiscordCourier
+from cogs._outgoing import Outgoing
 from tests.cogs.desk import POST, Desk
 
 
@@ -125,7 +127,8 @@ async def test_a_notice_of_an_earlier_run_is_known_by_its_nonce(
         return [{**one, "nonce": nonce} for one in await logs_from(*args, **options)]
 
     monkeypatch.setattr(desk.ears.http, "logs_from", with_nonces)
-    later = DiscordCourier(desk.ears, desk.locales)  # type: ignore[arg-type]  # all it asks
+    outgoing = Outgoing(GlobalLimit())
+    later = DiscordCourier(desk.ears, desk.locales, outgoing)  # type: ignore[arg-type]  # all it asks
     assert await later.sent_parts(desk.said) == []
 
 
@@ -198,15 +201,62 @@ async def test_refused_typing_is_not_tried_again(desk: Desk, status: int) -> Non
     assert len(desk.requests("POST", "/typing")) == 1
 
 
-async def test_hanging_typing_delays_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = asyncio.Event()
+async def test_hanging_typing_delays_nothing_and_runs_to_its_end(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, released, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def hang(channel_id: int) -> None:
         asked.set()
-        await asyncio.Event().wait()
+        await released.wait()
+        ended.set()
 
     monkeypatch.setattr(desk.ears.http, "send_typing", hang)
-    before = asyncio.all_tasks()
     async with desk.courier.typing(desk.channel.id):
         await asked.wait()
-    assert asyncio.all_tasks() == before
+    assert not ended.is_set()
+    released.set()
+    await ended.wait()
+
+
+async def test_a_cancelled_caller_leaves_its_message_on_its_way(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, released = asyncio.Event(), asyncio.Event()
+    send_message = desk.ears.http.send_message
+
+    async def hang(*args: Any, **options: Any) -> Any:
+        asked.set()
+        await released.wait()
+        return await send_message(*args, **options)
+
+    monkeypatch.setattr(desk.ears.http, "send_message", hang)
+    sending = asyncio.create_task(desk.courier.send(desk.part()))
+    await asked.wait()
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    released.set()
+    await desk.env.settle()
+    assert [one.content for one in desk.channel.history()][-1] == "hello"
+
+
+async def test_a_notice_that_is_being_removed_goes_although_the_courier_is_closed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, released = asyncio.Event(), asyncio.Event()
+    delete_message = desk.ears.http.delete_message
+
+    async def hang(*args: Any, **options: Any) -> None:
+        asked.set()
+        await released.wait()
+        await delete_message(*args, **options)
+
+    monkeypatch.setattr(desk.ears.http, "delete_message", hang)
+    await desk.courier.whisper(desk.said, DeadlineError())
+    await desk.env.advance_time(NOTICE_SECONDS + 1)
+    await asked.wait()
+    await desk.courier.close()
+    released.set()
+    await desk.env.settle()
+    assert [one.id for one in desk.channel.history()] == [desk.question.id]

@@ -16,6 +16,7 @@ from bot.ports import MessageGoneError, Part
 from bot.settings import Settings
 from bot.store.database import Database
 from cogs._courier import DiscordCourier
+from cogs._outgoing import Outgoing
 from tests.cogs.stage import build_services
 from tests.discord_server.faults import Cut, Hold, TooMany, When
 from tests.discord_server.server import DiscordServer, serving
@@ -39,7 +40,8 @@ class Line:
 
     @property
     def courier(self) -> DiscordCourier:
-        return DiscordCourier(self.bot, self.bot.services.servers)
+        outgoing = Outgoing(self.bot.global_limit)
+        return DiscordCourier(self.bot, self.bot.services.servers, outgoing)
 
     def ask(self, text: str = "hello") -> int:
         return self.server.say(self.general, self.ada, text, mention_bot=True)
@@ -155,3 +157,18 @@ async def test_twenty_quick_messages_are_answered_in_order(line: Line) -> None:
     await line.replies(20)
     answered = [one.reference for one in line.server.replies(line.general)]
     assert [one and one.message_id for one in answered] == questions
+
+
+async def test_a_reply_passes_although_its_typing_met_a_global_limit(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """discord.py sleeps inside such a request, and everything else waits until it wakes."""
+    monkeypatch.setattr("cogs._courier.TYPING_AFTER_SECONDS", 0.0)
+    limit = line.server.faults.add("POST", "*/typing", TooMany(0.3, scope="global"))
+    line.engine.gate.clear()
+    line.ask()
+    await line.server.wait_for(lambda: limit.hits, what="typing")
+    line.engine.gate.set()
+    assert await line.replies(1) == ["reply two one"]
+    line.ask("again")
+    assert len(await line.replies(2)) == 2

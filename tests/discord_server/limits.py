@@ -26,12 +26,17 @@ class _Window:
     used: int = 0
 
 
+# Discord counts neither answers to interactions nor webhooks towards a bot's global limit.
+_OUTSIDE_OF_THE_GLOBAL_LIMIT = ("/interactions/", "/webhooks/")
 _ROOMY = Bucket("*", "*", 1000, 1.0)
 _GLOBAL = "global"
 
 
 class Limits:
-    """Counts requests in windows of real time; roomy where a test has set nothing."""
+    """Counts requests in windows of real time; roomy where a test has set nothing.
+
+    `per_second`: the global limit, over all routes together.
+    """
 
     def __init__(self) -> None:
         self.per_second: int | None = None
@@ -45,7 +50,7 @@ class Limits:
     def admit(self, call: Call) -> tuple[dict[str, str], TooMany | None]:
         """The headers for this request's answer, and the refusal if it came too early."""
         now = time.monotonic()
-        if self.per_second is not None:
+        if self.per_second is not None and not call.path.startswith(_OUTSIDE_OF_THE_GLOBAL_LIMIT):
             window = self._window((_GLOBAL, ""), 1.0, now)
             if window.used > self.per_second:
                 return {}, TooMany(window.resets_at - now, scope="global")

@@ -1,0 +1,51 @@
+"""When Discord last said that the bot as a whole asks for too much: a global 429."""
+
+import math
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from types import SimpleNamespace
+
+import aiohttp
+
+
+class GlobalLimit:
+    """Notes the moment of a global 429. `clock` gives seconds that never go back.
+
+    discord.py waits inside the request that met the limit, and tells its caller nothing of it.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._met_at = -math.inf
+
+    @property
+    def seconds_since(self) -> float:
+        """How long ago the limit was last met; infinity where it never was."""
+        return self._clock() - self._met_at
+
+    def trace_config(self) -> aiohttp.TraceConfig:
+        """What looks at every answer of a client: its `http_trace`."""
+        trace = aiohttp.TraceConfig()
+        trace.on_request_end.append(self._look)
+        return trace
+
+    async def _look(
+        self,
+        _session: aiohttp.ClientSession,
+        _context: SimpleNamespace,
+        request: aiohttp.TraceRequestEndParams,
+    ) -> None:
+        response = request.response
+        if response.status == HTTPStatus.TOO_MANY_REQUESTS and _is_global(response):
+            self._met_at = self._clock()
+
+
+def _is_global(response: aiohttp.ClientResponse) -> bool:
+    """Whether the limit is not one of a single route; the proxy in front of Discord bans all."""
+    headers = response.headers
+    return (
+        headers.get("X-RateLimit-Scope") == "global"
+        or "X-RateLimit-Global" in headers
+        or "Via" not in headers
+    )

@@ -37,9 +37,10 @@ def modules() -> tuple[Module, ...]:
     )
 
 
-def read(path: Path) -> Module:
+def read(path: Path, root: Path = ROOT) -> Module:
+    """Parse the file at `path` in the checkout at `root`."""
     text = path.read_text(encoding="utf-8")
-    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = path.relative_to(root).with_suffix("").parts
     name = ".".join(part for part in parts if part != "__init__")
     return Module(name, path, ast.parse(text), len(text.splitlines()))
 

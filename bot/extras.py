@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 from bot.errors import StartError, UnavailableError, WrongSettingsError
 
-PLAYGROUND_PACKAGES = ("simcord", "linkify_it", "markdown_it", "PIL", "regex")
+PLAYGROUND_PACKAGES = ("simcord", "linkify_it", "markdown_it", "PIL")
 
 
 def no_playground() -> StartError | None:

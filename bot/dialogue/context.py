@@ -9,9 +9,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.dialogue.graphemes import graphemes
 from bot.dialogue.prompt import Line, Tokenizer, encode_prompt
-from bot.dialogue.text import is_blank
+from bot.dialogue.text import graphemes, is_blank
 from bot.dialogue.turn import Role, Turn
 
 _EXCHANGE_AND_UTTERANCE = 3  # turns

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from bot.dialogue.graphemes import graphemes
 from bot.dialogue.links import break_links
-from bot.dialogue.text import clean, is_blank
+from bot.dialogue.text import clean, graphemes, is_blank
 
 MESSAGE_LIMIT = 2000  # code points in one Discord message
 MIN_LIMIT = 32  # room for a fence with its language, its end and a character

@@ -1,7 +1,9 @@
-"""Text as it comes in at the edge: cleaned of what no reader sees and no store takes."""
+"""Text as it comes in at the edge: cleaned of what no reader sees, cut as a reader sees it."""
 
 import re
 import unicodedata
+
+import regex
 
 # C0 without \t and \n, DEL, C1 (CSI, OSC: a terminal would obey them).
 _CONTROL = "\x00-\x08\x0b-\x1f\x7f-\x9f"
@@ -18,6 +20,8 @@ _UNSEEN = re.compile(
 )
 # Marks, controls, formats, surrogates, spaces and line ends: nothing to see without a letter.
 _UNSEEN_CATEGORIES = frozenset({"Mn", "Mc", "Me", "Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
+# An extended grapheme cluster of Unicode Standard Annex 29: the standard library knows none.
+_GRAPHEME = regex.compile(r"\X")
 
 
 def clean(text: str) -> str:
@@ -30,6 +34,12 @@ def clean(text: str) -> str:
     visible = _UNWANTED.sub("", _NEWLINE.sub("\n", whole))
     # Composed last: taking a character away may bring a letter and its accent together.
     return _NEWLINES.sub("\n\n", unicodedata.normalize("NFC", visible).strip())
+
+
+def graphemes(text: str) -> list[str]:
+    """`text` cut into what a reader sees as one character each; joined they are `text` again."""
+    clusters: list[str] = _GRAPHEME.findall(text)
+    return clusters
 
 
 def is_blank(text: str) -> bool:

@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.dialogue.context import Context, ContextBudget, build_context, fit_window
-from bot.dialogue.graphemes import graphemes
 from bot.dialogue.prompt import Tokenizer, encode_prompt
-from bot.dialogue.text import clean, is_blank
+from bot.dialogue.text import clean, graphemes, is_blank
 from bot.dialogue.turn import Role, Turn
 from tests.dialogue.builders import path, started_at, talk
 from tests.dialogue.byte_tokenizer import (

@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.dialogue.graphemes import graphemes
 from bot.dialogue.reply import MIN_LIMIT, split
-from bot.dialogue.text import is_blank
+from bot.dialogue.text import graphemes, is_blank
 
 FAMILY = "👨\u200d👩\u200d👧"
 limits = st.integers(MIN_LIMIT, 80)

@@ -5,11 +5,10 @@ from collections.abc import Collection
 
 from bot.doctor.device import examine_device
 from bot.doctor.findings import Finding, fault, faults, ok, warning
-from bot.engine.checkpoint import Checkpoint, inspect_checkpoint, resolve_model
+from bot.engine.checkpoint import Checkpoint, inspect_checkpoint, resolve_model, tensor_sizes
 from bot.engine.disk import check_room
 from bot.engine.fetch import plan_fetch
 from bot.engine.hub import chosen_hub
-from bot.engine.safetensors_header import read_header
 from bot.errors import ModelError, StartError
 from bot.foundation import must_be_fetched
 from bot.paths import may_write, nearest_folder
@@ -72,13 +71,13 @@ def _unreadable(error: OSError, settings: Settings) -> ModelError:
 
 def _whole(checkpoint: Checkpoint, model: str) -> Finding:
     """Its weights are as long as they say; their hash is checked when they are fetched."""
-    tensors = [tensor for path in checkpoint.weight_files for tensor in read_header(path)]
+    num_parameters = sum(sum(tensor_sizes(path).values()) for path in checkpoint.weight_files)
     if model == EMBEDDED_MODEL:
         return ok(mark("The model is the embedded demonstration voice, and it is whole."))
     return ok(
         mark("The model {model} is here and whole: {number} million parameters."),
         model=model,
-        number=f"{sum(tensor.num_elements for tensor in tensors) / 1e6:.3g}",
+        number=f"{num_parameters / 1e6:.3g}",
     )
 
 

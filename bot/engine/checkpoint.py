@@ -8,11 +8,14 @@ fetched, as in a git repository.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from safetensors import SafetensorError, safe_open
 
 from bot.engine.manifest import check_quickly, read_manifest
 from bot.errors import ModelError
@@ -153,6 +156,23 @@ def read_json(path: Path) -> Mapping[str, object]:
     if not isinstance(content, dict):
         raise ModelError("The file {file} of the model is not a JSON object.", file=path)
     return content
+
+
+def tensor_sizes(weights: Path) -> dict[str, int]:
+    """How many numbers each tensor of a safetensors file holds; only its header is read.
+
+    Raises ModelError where the file is cut off or damaged.
+    """
+    try:
+        # numpy, so that torch is not imported
+        with safe_open(weights, framework="numpy") as opened:
+            shapes = {name: opened.get_slice(name).get_shape() for name in list(opened.keys())}
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            "The weights {file} are cut off or damaged: fetch or copy the model again.",
+            file=weights,
+        ) from error
+    return {name: math.prod(shape) for name, shape in shapes.items()}
 
 
 def shard_names(index: Path) -> tuple[str, ...]:

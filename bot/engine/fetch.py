@@ -31,6 +31,7 @@ from bot.engine.checkpoint import (
     refuse_code,
     repository_folder,
     shard_names,
+    tensor_sizes,
 )
 from bot.engine.conversion import convert
 from bot.engine.disk import check_room, flush, full_disk_error, is_full_disk
@@ -44,7 +45,6 @@ from bot.engine.manifest import (
     write_manifest,
 )
 from bot.engine.plan import Plan, index_file, make_plan
-from bot.engine.safetensors_header import read_header
 from bot.errors import ModelError, UnavailableError
 
 _PARTIAL = ".partial-"
@@ -123,7 +123,7 @@ def _build(hub: Hub, listing: Listing, target: Path) -> None:
             partial, make_manifest(partial, listing.model, listing.commit, converted_from)
         )
         for weights in inspect_checkpoint(partial).weight_files:
-            read_header(weights)
+            tensor_sizes(weights)
         flush(partial)
         partial.rename(target)
     finally:

@@ -5,10 +5,9 @@ Importing this module imports torch (1.3 s).
 
 from dataclasses import dataclass, replace
 
-from bot.engine.checkpoint import Checkpoint
+from bot.engine.checkpoint import Checkpoint, tensor_sizes
 from bot.engine.device import Placement, available_bytes
 from bot.engine.linear import can_pack
-from bot.engine.safetensors_header import read_header
 from bot.errors import ModelError
 
 _SLACK = 1.15  # activations and the allocator's own pieces, above the weights
@@ -64,17 +63,17 @@ def measure(checkpoint: Checkpoint, placement: Placement, *, is_own: bool) -> De
 
     `is_own`: our own network runs it, not transformers.
     """
-    tensors = [tensor for path in checkpoint.weight_files for tensor in read_header(path)]
+    sizes = [item for path in checkpoint.weight_files for item in tensor_sizes(path).items()]
     demand = Demand(
         placement=placement,
-        num_parameters=sum(tensor.num_elements for tensor in tensors),
+        num_parameters=sum(size for _, size in sizes),
         free_bytes=available_bytes(placement.device),
     )
     if not is_own or placement.device.type != "cpu":
         return demand
     # Words are looked up in the matrix as it is, and their logits are made with a copy of it.
     has_copy = placement.is_int8 or can_pack(placement.dtype)
-    words = [tensor.num_elements for tensor in tensors if tensor.name.endswith("wte.weight")]
+    words = [size for name, size in sizes if name.endswith("wte.weight")]
     return replace(demand, num_copied=sum(words) if has_copy else 0, slack=_OWN_SLACK)
 
 

@@ -2,15 +2,18 @@
 
 import json
 import shutil
+import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from bot.engine.checkpoint import inspect_checkpoint, resolve_model
+from bot.engine.checkpoint import inspect_checkpoint, resolve_model, tensor_sizes
 from bot.engine.manifest import make_manifest, write_manifest
-from bot.engine.safetensors_header import read_header
 from bot.errors import ModelError
+from tests.source_tree import ROOT
 
 
 @pytest.fixture
@@ -147,10 +150,69 @@ def test_weights_that_are_cut_off_are_refused(folder: Path, kept: int) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(ModelError, match="cut off or damaged"):
-        read_header(path)
+        tensor_sizes(path)
 
 
-def test_a_header_counts_the_numbers_in_the_weights(tiny_model: Path) -> None:
-    tensors = read_header(tiny_model / "model.safetensors")
-    assert sum(tensor.num_elements for tensor in tensors) == 45888
-    assert {tensor.dtype for tensor in tensors} == {"F32"}
+def safetensors_file(header: object, num_bytes: int) -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(num_bytes)
+
+
+def tensor(shape: list[int], start: int, end: int, dtype: str = "F32") -> dict[str, object]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        safetensors_file({"a": tensor([2], 0, 8)}, 9),  # bytes behind the last tensor
+        safetensors_file({"a": tensor([1], 0, 4), "b": tensor([1], 8, 12)}, 12),  # a gap
+        safetensors_file({"a": tensor([1], 0, 4), "b": tensor([1], 2, 6)}, 6),  # one on another
+        safetensors_file({"a": tensor([3], 0, 8)}, 8),  # another size than its shape's
+        safetensors_file({"a": tensor([-2], 0, 8)}, 8),
+        safetensors_file({"a": tensor([2], 0, 8, "F31")}, 8),
+        safetensors_file({"a": {"dtype": "F32"}}, 8),
+        safetensors_file([], 0),
+        safetensors_file(b"\xff\xfe", 0),
+        struct.pack("<Q", 2**63) + b"{}",
+        b"<!DOCTYPE html><title>404</title>",
+    ],
+)
+def test_weights_that_are_damaged_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=f"The weights {path} are cut off or damaged: fetch or"):
+        tensor_sizes(path)
+
+
+def test_weights_that_are_not_there_or_no_file_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(ModelError, match="cut off or damaged"):
+            tensor_sizes(path)
+
+
+def test_the_numbers_in_the_weights_are_counted(tiny_model: Path, tmp_path: Path) -> None:
+    assert sum(tensor_sizes(tiny_model / "model.safetensors").values()) == 45888
+    path = tmp_path / "model.safetensors"
+    whole = {"a.wte": tensor([2, 3], 0, 24), "b": tensor([], 24, 26, "BF16"), "__metadata__": {}}
+    path.write_bytes(safetensors_file(whole, 26))
+    assert tensor_sizes(path) == {"a.wte": 6, "b": 1}
+
+
+def test_damaged_weights_are_told_before_torch_is_imported(tiny_model: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from bot.engine.checkpoint import tensor_sizes
+assert tensor_sizes(Path(sys.argv[1]))
+assert "torch" not in sys.modules
+"""
+    weights = str(tiny_model / "model.safetensors")
+    done = subprocess.run(
+        [sys.executable, "-c", script, weights],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -126,10 +126,10 @@ def _chat(options: argparse.Namespace) -> int:
 
 
 def _next(options: argparse.Namespace) -> int:
-    from bot.attention_picture import check_drawable, save_picture
     from bot.engine.checkpoint import resolve_model
     from bot.logs import configure_logs
     from bot.next_words import SAMPLING_OPTIONS, check_text, params_for, table_of, text_of
+    from bot.rendering.attention_picture import check_drawable, save_picture
     from bot.settings import EMBEDDED_MODEL, MODELS_FOLDER, load_settings
 
     settings = load_settings(os.environ, default_model=EMBEDDED_MODEL)

@@ -1,12 +1,12 @@
 """What the terminal answers to its commands, as text."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.dialogue.guards import Fault
-from bot.dialogue.sampling import BOUNDS, EffectiveParams, Layer, Number
-from bot.live_line import width
+from bot.dialogue.sampling import BOUNDS, EffectiveParams
 from bot.ports import Draft, Rejected
+from bot.rendering.columns import aligned
+from bot.rendering.settings_table import settings_rows, written
 from bot.texts import mark, say
 
 QUIT = "/quit"
@@ -30,17 +30,10 @@ class Why:
 
 def settings_answer(effective: EffectiveParams, locale: str) -> str:
     """Every value in force, where it comes from, and what is allowed."""
-    values = effective.params.values()
-    rows = [
-        (
-            name,
-            _shown(values.get(name), locale),
-            f"{_written(bound.low)} – {_written(bound.high)}",
-            "" if effective.layers[name] is Layer.DEFAULT else say("you", locale),
-        )
-        for name, bound in BOUNDS.items()
-    ]
-    return _aligned(rows)
+    bounds = [f"{written(bound.low)} – {written(bound.high)}" for bound in BOUNDS.values()]
+    allowed = [say("allowed", locale), *bounds]
+    rows = settings_rows(effective, locale)
+    return aligned([(*row, cell) for row, cell in zip(rows, allowed, strict=True)])
 
 
 def why_answer(why: Why, locale: str) -> str:
@@ -56,7 +49,7 @@ def why_answer(why: Why, locale: str) -> str:
             text=_short(why.first_text),
         ),
         say("Reply: {num_tokens} tokens", locale, num_tokens=draft.num_tokens[1]),
-        ", ".join(f"{name} {_written(value)}" for name, value in values.items()),
+        ", ".join(f"{name} {written(value)}" for name, value in values.items()),
     ]
     lines += [_refused(rejected, locale) for rejected in draft.rejected]
     return "\n".join(lines)
@@ -74,21 +67,3 @@ def _refused(rejected: Rejected, locale: str) -> str:
 def _short(text: str, num_characters: int = 60) -> str:
     line = " ".join(text.split())
     return line if len(line) <= num_characters else f"{line[:num_characters]}…"
-
-
-def _shown(value: Number | None, locale: str) -> str:
-    return say("new each time", locale) if value is None else _written(value)
-
-
-def _written(value: Number) -> str:
-    return str(value) if isinstance(value, int) else f"{value:g}"
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell + " " * (space - width(cell)) for cell, space in zip(row, widths, strict=True)
-        ).rstrip()
-        for row in rows
-    )

@@ -2,7 +2,8 @@
 
 import shutil
 import sys
-from unicodedata import east_asian_width
+
+from bot.rendering.columns import width
 
 _UP = "\x1b[{}A"
 _CLEAR_BELOW = "\x1b[J"
@@ -33,8 +34,3 @@ class LiveLine:
         num_rows = sum(max(1, -(-width(line) // num_columns)) for line in self._shown.split("\n"))
         up = _UP.format(num_rows - 1) if num_rows > 1 else ""
         return f"\r{up}{_CLEAR_BELOW}"
-
-
-def width(text: str) -> int:
-    """Columns on the screen: Hangul takes two a letter."""
-    return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)

@@ -1,22 +1,20 @@
 """What `python -m bot next` takes and shows, as plain text."""
 
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from bot.dialogue.continuation import Continuation, Likely, Step
 from bot.dialogue.sampling import Number, SamplingParams
 from bot.dialogue.text import clean, is_blank
 from bot.errors import WrongSettingsError
-from bot.live_line import width
+from bot.rendering.columns import aligned, width
+from bot.rendering.token_labels import cut, readable
 from bot.texts import say
 
 LENGTH = 50  # tokens that are added unless another number is wished for
 NO_REPEAT_NGRAM_SIZE = 2
 SAMPLING_OPTIONS = ("seed", "temperature", "top_k", "top_p")  # of the command line
-_GAP = "  "
 _MAX_TOKEN_COLUMNS = 16
-_SPACE = "␣"
 
 
 def check_text(text: str) -> str:
@@ -64,27 +62,11 @@ def table_of(continuation: Continuation, locale: str, num_columns: int) -> str:
     for num_shown in range(len(likeliest[0]) // 2, 0, -1):
         rows = [[*row, *more[: 2 * num_shown]] for row, more in zip(fixed, likeliest, strict=True)]
         named = [cell for place in range(num_shown) for cell in (f"{place + 1}.", "p")]
-        lines = _align([[*head, *named], *rows], left={1, *range(len(head), len(rows[0]), 2)})
-        if num_shown == 1 or max(map(width, lines)) <= num_columns:
+        tokens = {1, *range(len(head), len(rows[0]), 2)}  # the other columns hold numbers
+        table = aligned([[*head, *named], *rows], right={*range(len(rows[0]))} - tokens)
+        if num_shown == 1 or max(map(width, table.split("\n"))) <= num_columns:
             break
-    return "\n".join([*lines, "", *_legend(continuation, locale)])
-
-
-def readable(text: str) -> str:
-    r"""A token's `text` on one line: spaces visible, bytes and what cannot be seen as \xNN."""
-    return "".join(map(_readable, text))
-
-
-def _readable(character: str) -> str:
-    code = ord(character)
-    if character in " \\\n\t":
-        return {" ": _SPACE, "\\": "\\\\", "\n": "\\n", "\t": "\\t"}[character]
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no letter by itself: surrogateescape
-        return f"\\x{code - 0xDC00:02x}"
-    # a mark would join the letter before it, and the columns no longer stand in line
-    if character.isprintable() and not unicodedata.category(character).startswith("M"):
-        return character
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{{{code:x}}}"
+    return "\n".join([table, "", *_legend(continuation, locale)])
 
 
 def _fixed_cells(number: int, step: Step, *, with_min_p: bool) -> list[str]:
@@ -98,28 +80,6 @@ def _cells(token: Likely) -> tuple[str, str]:
     return cut(
         readable(token.text), _MAX_TOKEN_COLUMNS
     ), f"{share} " if token.allowed else f"({share})"
-
-
-def cut(text: str, num_columns: int) -> str:
-    """As much of `text` as fits into so many columns, with a mark where something is left out."""
-    if width(text) <= num_columns:
-        return text
-    while width(text) >= num_columns:
-        text = text[:-1]
-    return f"{text}…"
-
-
-def _align(rows: Sequence[Sequence[str]], left: set[int]) -> list[str]:
-    """`rows` as lines, a column as wide as its widest cell; those in `left` begin at their left."""
-    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = []
-        for place, cell in enumerate(row):
-            space = " " * (widths[place] - width(cell))
-            cells.append(cell + space if place in left else space + cell)
-        lines.append(_GAP.join(cells).rstrip())
-    return lines
 
 
 def _legend(continuation: Continuation, locale: str) -> list[str]:

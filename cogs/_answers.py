@@ -1,31 +1,15 @@
 """Answers to commands: how they are sent, and how settings read in them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from unicodedata import east_asian_width
 
 import discord
 
-from bot.dialogue.sampling import BOUNDS, EffectiveParams, Layer, Number
-from bot.texts import mark, say
-
-LAYER_NAMES: Mapping[Layer, str] = {
-    Layer.DEFAULT: mark("default"),
-    Layer.SERVER: mark("this server"),
-    Layer.CHANNEL: mark("this channel"),
-    Layer.MEMBER: mark("you"),
-}
-
-OFF: Mapping[str, Number] = {
-    "top_k": 0,
-    "top_p": 1,
-    "min_p": 0,
-    "repetition_penalty": 1,
-    "no_repeat_ngram_size": 0,
-    "no_repeat_own_ngram_size": 0,
-    "dry_multiplier": 0,
-}  # the values that switch a step off
+from bot.dialogue.sampling import EffectiveParams, Layer, Number
+from bot.rendering.columns import aligned
+from bot.rendering.settings_table import settings_rows, written
+from bot.texts import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +39,9 @@ async def tell(
 
 def settings_answer(effective: EffectiveParams, locale: str, *, in_server: bool) -> str:
     """Every value in force and the layer it comes from, and how to change one."""
-    values = effective.params.values()
-    rows = [(say("setting", locale), say("value", locale), say("set for", locale))]
-    for name in BOUNDS:
-        layer_name = say(LAYER_NAMES[effective.layers[name]], locale)
-        rows.append((name, _cell(name, values.get(name), locale), layer_name))
     lines = [
         say("**How I write to you here**", locale),
-        f"```\n{aligned(rows)}\n```",
+        f"```\n{aligned(settings_rows(effective, locale))}\n```",
         say("Change it: `/settings temperature:0.9`, or several at once with `preset`.", locale),
     ]
     if in_server:
@@ -94,11 +73,6 @@ def change_answer(change: Change, effective: EffectiveParams, locale: str) -> st
             lines.append(_kept(stronger, kept, locale))
     lines.append(say("It counts from my next reply on. `/settings` shows all values.", locale))
     return "\n".join(lines)
-
-
-def written(value: Number) -> str:
-    """A value as one would type it."""
-    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def _listed(values: Mapping[str, Number]) -> str:
@@ -138,32 +112,8 @@ def _kept(stronger: Layer, values: Mapping[str, Number], locale: str) -> str:
     )
 
 
-def _cell(name: str, value: Number | None, locale: str) -> str:
-    if value is None:
-        return say("new each time", locale)
-    if OFF.get(name) == value:
-        return say("{value} (off)", locale, value=written(value))
-    return written(value)
-
-
 def model_name(model: str) -> str:
     """What the members see of MODEL: of a folder only its name, for its path is the operator's."""
     path = Path(model)
     is_folder = path.is_absolute() or model.startswith((".", "~")) or path.is_dir()
     return path.expanduser().resolve().name if is_folder else model
-
-
-def aligned(rows: Sequence[tuple[str, ...]]) -> str:
-    """Rows as columns of equal width on the screen; the last one is not padded."""
-    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(_line(row, widths) for row in rows)
-
-
-def _line(row: Iterable[str], widths: Iterable[int]) -> str:
-    cells = (cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
-    return "  ".join(cells).rstrip()
-
-
-def _width(text: str) -> int:
-    """Columns that `text` takes in a fixed-width font: Hangul takes two a letter."""
-    return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)

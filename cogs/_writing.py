@@ -7,10 +7,10 @@ from discord.utils import escape_markdown
 from bot.dialogue.continuation import Likely, Step
 from bot.dialogue.reply import MESSAGE_LIMIT, defang
 from bot.dialogue.text import clean, is_blank
-from bot.next_words import cut, readable
+from bot.rendering.columns import aligned
+from bot.rendering.token_labels import cut, readable
 from bot.texts import say
 from bot.writer import Writing
-from cogs._answers import aligned
 
 _NUM_OTHERS = 2  # likely tokens beside the one that was drawn: more would not fit a phone
 _TOKEN_COLUMNS = 13  # as long as <|endoftext|>

@@ -14,7 +14,6 @@ from discord.app_commands import Range, locale_str
 from discord.ext import commands
 
 from bot.admission import Admission
-from bot.attention_picture import TITLE, can_draw, draw_picture
 from bot.client import ChatBot
 from bot.conversation import Conversation
 from bot.dialogue.continuation import Attention
@@ -23,6 +22,7 @@ from bot.dialogue.text import clean
 from bot.engine.request import LAST_LAYER
 from bot.errors import InvalidSettingError
 from bot.next_words import LENGTH, SAMPLING_OPTIONS, check_text, params_for
+from bot.rendering.attention_picture import TITLE, can_draw, draw_picture
 from bot.texts import say
 from bot.writer import Wish, Writer, Writing
 from cogs._answers import tell

@@ -88,6 +88,7 @@ class SamplingCommands(commands.Cog):
             "The same for what I said in earlier replies of the conversation; 0 is off"
         ),
         dry_multiplier=locale_str("How strongly I avoid repeating longer runs of words; 0 is off"),
+        min_new_tokens=locale_str("The shortest reply, in word pieces"),
         max_new_tokens=locale_str("The longest reply, in word pieces"),
         num_candidates=locale_str("How many replies I think of before I choose one"),
         seed=locale_str("The same seed and the same words give the same reply"),
@@ -123,6 +124,7 @@ class SamplingCommands(commands.Cog):
         no_repeat_ngram_size: Annotated[int | None, Bounded("no_repeat_ngram_size")] = None,
         no_repeat_own_ngram_size: Annotated[int | None, Bounded("no_repeat_own_ngram_size")] = None,
         dry_multiplier: Annotated[float | None, Bounded("dry_multiplier")] = None,
+        min_new_tokens: Annotated[int | None, Bounded("min_new_tokens")] = None,
         max_new_tokens: Annotated[int | None, Bounded("max_new_tokens")] = None,
         num_candidates: Annotated[int | None, Bounded("num_candidates")] = None,
         seed: Annotated[int | None, Bounded("seed")] = None,

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from bot.live_line import LiveLine, width
+from bot.live_line import LiveLine
 
 COLUMNS = 10
 
@@ -65,7 +65,3 @@ def test_nothing_is_left_after_clearing(capsys: pytest.CaptureFixture[str]) -> N
     line.show("longer than one line")
     line.clear()
     assert screen(capsys.readouterr().out) == [""]
-
-
-def test_a_korean_letter_is_two_columns_wide() -> None:
-    assert width("안녕 hi") == 7

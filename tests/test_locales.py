@@ -11,8 +11,8 @@ import pytest
 from babel.messages.pofile import read_po
 
 from bot.errors import ChatError
+from bot.rendering.settings_table import LAYER_NAMES
 from bot.texts import LANGUAGES
-from cogs._answers import LAYER_NAMES
 from cogs.errors import PERMISSION_NAMES
 from locales.collect import (
     PACKAGES,

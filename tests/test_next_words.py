@@ -1,20 +1,17 @@
 """`python -m bot next`: what it takes and what it shows."""
 
-import struct
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bot.__main__ import main
-from bot.attention_picture import check_drawable, draw_picture, save_picture
-from bot.dialogue.continuation import Attention, Continuation, Likely, Step, Survivors
+from bot.dialogue.continuation import Continuation, Likely, Step, Survivors
 from bot.dialogue.sampling import SamplingParams
-from bot.errors import InvalidSettingError, UnavailableError, WrongSettingsError
+from bot.errors import InvalidSettingError, WrongSettingsError
 from bot.grammar import build_parser
-from bot.live_line import width
-from bot.next_words import check_text, params_for, readable, table_of, text_of
+from bot.next_words import check_text, params_for, table_of, text_of
+from bot.rendering.columns import width
 from bot.settings import VARIABLES
 
 
@@ -50,7 +47,6 @@ CATS = Continuation(
     ended=False,
     seed=11,
 )
-TRIANGLE = Attention(1, 2, 1, (" $a$", "\udcea", "고"), ((1, 0, 0), (0.5, 0.5, 0), (0.2, 0.3, 0.5)))
 
 
 def test_the_columns_stand_in_line_where_letters_are_wide() -> None:
@@ -94,21 +90,6 @@ def test_min_p_has_a_column_where_it_cuts_and_the_end_is_told() -> None:
     assert "top-p  min-p" in table
     assert "min-p" not in table_of(CATS, "en", 120)
     assert "The last token is the one that ends a text." in table
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        (" the", "␣the"),
-        ("\udceb\udca8", r"\xeb\xa8"),
-        ("\n\t\\", r"\n\t\\"),
-        ("\x1b[2J\x85", r"\x1b[2J\x85"),
-        ("e\u0301\u200d", r"e\u{301}\u{200d}"),
-        ("고양이 🐈", "고양이␣🐈"),
-    ],
-)
-def test_a_token_can_be_read_whatever_it_is(text: str, shown: str) -> None:
-    assert readable(text) == shown
 
 
 def test_a_long_token_is_cut() -> None:
@@ -173,31 +154,6 @@ def test_a_mistake_is_told_before_the_model_is_loaded(
     assert list(nowhere.iterdir()) == []
     assert main(["next", *arguments]) == code
     assert capsys.readouterr() == ("", f"{sentence}\n")
-
-
-def test_without_matplotlib_one_sentence_says_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(UnavailableError, match=r"-m pip install --editable '\.\[train\]'"):
-        check_drawable(tmp_path / "x.png")
-
-
-def test_a_picture_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    check_drawable(tmp_path / "x.png")
-    with pytest.raises(UnavailableError, match="no place for a picture"):
-        check_drawable(tmp_path)
-    with pytest.raises(UnavailableError, match="cannot be written"):
-        save_picture(TRIANGLE, tmp_path / "gone" / "x.png", "en")
-
-
-@pytest.mark.parametrize("locale", ["en", "ko"])
-def test_a_picture_is_drawn_with_letters_that_no_font_may_have(locale: str) -> None:
-    pytest.importorskip("matplotlib")
-    picture = draw_picture(TRIANGLE, locale)
-    assert picture.startswith(b"\x89PNG")
-    assert min(struct.unpack(">II", picture[16:24])) > 400
 
 
 def test_the_command_prints_text_and_table_and_draws(

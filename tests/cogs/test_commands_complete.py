@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from bot.attention_picture import can_draw
 from bot.dialogue.sampling import Layer, SamplingParams
 from bot.engine.request import LAST_LAYER, Prediction, PredictionRequest
 from bot.errors import BlockedTextError, CoolingDownError, EngineMemoryError
+from bot.rendering.attention_picture import can_draw
 from tests.cogs.commands_bot import World, attachments_of, commands_world, text_of
 
 TEXT = "I love cats because"

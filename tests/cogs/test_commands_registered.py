@@ -39,6 +39,7 @@ OPTIONS = {
         "no_repeat_ngram_size": (INTEGER, (0, 10)),
         "no_repeat_own_ngram_size": (INTEGER, (0, 10)),
         "dry_multiplier": (NUMBER, (0.0, 5.0)),
+        "min_new_tokens": (INTEGER, (1, 16)),
         "max_new_tokens": (INTEGER, (8, 256)),
         "num_candidates": (INTEGER, (1, 16)),
         "seed": (INTEGER, (0, 2**31 - 1)),
@@ -63,9 +64,7 @@ async def test_ranges_are_those_of_the_sampling_values(
     ranged = {
         name: limits for name, (_, limits) in options(registered["settings"]).items() if limits
     }
-    assert ranged == {
-        name: (bound.low, bound.high) for name, bound in BOUNDS.items() if name != "min_new_tokens"
-    }
+    assert ranged == {name: (bound.low, bound.high) for name, bound in BOUNDS.items()}
 
 
 async def test_commands_work_in_servers_and_direct_messages_only(

@@ -10,8 +10,8 @@ from typing import Any
 
 from bot.dialogue.continuation import Attention
 from bot.errors import UnavailableError
-from bot.next_words import readable
 from bot.paths import is_there, may_write
+from bot.rendering.token_labels import readable
 from bot.texts import mark, say
 
 TITLE = mark("Where layer {layer} of {num_layers} looks (mean over its heads)")

@@ -1,0 +1,1 @@
+"""How figures, settings and tokens read, on Discord and in a terminal alike."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.errors import UnavailableError
-from bot.instance import only_instance
+from bot.instance import is_running, only_instance
 
 HOLDER = """
 import sys
@@ -94,3 +94,34 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "none"
     with pytest.raises(UnavailableError, match=str(folder)), only_instance("token", folder):
         pass
+
+
+def test_asking_whether_one_runs_makes_no_file(tmp_path: Path) -> None:
+    assert not is_running("token", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    with only_instance("token", tmp_path):
+        assert is_running("token", tmp_path)
+        assert not is_running("another", tmp_path)
+    assert not is_running("token", tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_lock_that_may_only_be_read_is_seen_and_taken(tmp_path: Path) -> None:
+    """In a shared folder it may be another account's."""
+    with only_instance("token", tmp_path):
+        (lock,) = tmp_path.iterdir()
+        lock.chmod(0o444)
+        assert is_running("token", tmp_path)
+    with only_instance("token", tmp_path):
+        pass
+
+
+def test_a_child_process_does_not_keep_the_lock(tmp_path: Path) -> None:
+    with only_instance("token", tmp_path):
+        child = subprocess.Popen(
+            [sys.executable, "-c", "import sys; sys.stdin.read()"],
+            stdin=subprocess.PIPE,
+            close_fds=False,
+        )
+    with child:
+        assert not is_running("token", tmp_path)

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
@@ -135,24 +134,23 @@ def _shards(hub: Hub, listing: Listing, partial: Path) -> tuple[str, ...]:
     index = index_file(listing)
     if index is None:
         return ()
-    hub.download(listing, index, partial / index.name, lambda _: None)
+    hub.download(listing, index, partial)
     return shard_names(partial / WEIGHTS_INDEX)
 
 
 def _download(hub: Hub, listing: Listing, plan: Plan, partial: Path) -> None:
-    with _bar("download", plan.num_bytes, "B") as bar:
-        for file in plan.small:
-            hub.download(listing, file, partial / file.name, bar.update)
-        # before the gigabytes come
-        refuse_code(partial, read_json(partial / "config.json"))
-        for file in plan.weights:
-            hub.download(listing, file, partial / file.name, bar.update)
+    for file in plan.small:
+        hub.download(listing, file, partial)
+    # before the gigabytes come
+    refuse_code(partial, read_json(partial / "config.json"))
+    for file in plan.weights:
+        hub.download(listing, file, partial)
 
 
 def _to_safetensors(listing: Listing, plan: Plan, partial: Path) -> FileRecord | None:
     if not plan.pickled:
         return None
-    with _bar("convert", 0, "tensors") as bar:
+    with tqdm(desc="convert", total=0, unit="tensors") as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
@@ -217,7 +215,3 @@ def _alone(model: str, models_folder: Path) -> Iterator[Path]:
         raise UnavailableError(
             "Another fetch of {model} is running: wait until it is done.", model=model
         ) from error
-
-
-def _bar(what: str, total: int, unit: str) -> "tqdm[Any]":
-    return tqdm(desc=what, total=total, unit=unit, unit_scale=True, leave=True)

@@ -6,17 +6,15 @@ Importing this module imports huggingface_hub (0.2 s).
 """
 
 import hashlib
+import logging
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO
 
 import httpx2
-from huggingface_hub import HfApi, constants, get_session, hf_hub_url, hf_raise_for_status
+from huggingface_hub import HfApi, constants, hf_hub_url
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -24,6 +22,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.file_download import http_get
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # loaded lazily
 
@@ -33,7 +32,6 @@ from bot.errors import ModelError, UnavailableError
 
 _ATTEMPTS = 4
 _TIMEOUT_SECONDS = 20.0
-_BLOCK = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +57,9 @@ class Listing:
 
 
 class Hub:
-    """One model hub; `retry_seconds` is the first pause after a broken connection, then doubled.
+    """One model hub; `endpoint` and `token` None leave the choice to huggingface_hub.
 
-    `endpoint` and `token` None leave the choice to huggingface_hub. `patience` is how many seconds
-    an answer may take.
+    `patience` is how many seconds it may take to say what it holds.
     """
 
     def __init__(
@@ -70,13 +67,13 @@ class Hub:
         endpoint: str | None = None,
         *,
         token: str | None = None,
-        retry_seconds: float = 1.0,
         patience: float = _TIMEOUT_SECONDS,
     ) -> None:
         self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
         self._token = token
-        self._retry_seconds = retry_seconds
         self._patience = patience
+        # it warns of each break, with the whole address; the error that a person is told is ours
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
 
     def list_files(self, model: str, revision: str) -> Listing:
         """What `model` holds at `revision` (branch, tag or commit).
@@ -97,57 +94,37 @@ class Hub:
         files = [_remote_file(entry) for entry in found.siblings or []]
         return Listing(model, commit, {file.name: file for file in files if file is not None})
 
-    def download(
-        self, listing: Listing, file: RemoteFile, target: Path, progress: Callable[[int], object]
-    ) -> None:
-        """Write `file` to `target`; `progress(num_bytes)` is called for every piece.
+    def download(self, listing: Listing, file: RemoteFile, folder: Path) -> None:
+        """Write `file` into `folder`; a progress bar goes to stderr where that is a terminal.
 
-        A broken connection is taken up again where it broke. Raises ModelError for a file that
-        stays incomplete or has another hash, UnavailableError when the hub is away.
+        A broken connection is taken up again where it broke. Raises ModelError for a file with
+        another hash than the hub names, UnavailableError when the hub is away.
         """
-        with self._sentences(listing.model, listing.commit), target.open("w+b") as written:
-            for attempt in range(_ATTEMPTS):
-                if attempt:
-                    time.sleep(self._retry_seconds * 2 ** (attempt - 1))
-                self._continue(listing, file, written, progress, last=attempt == _ATTEMPTS - 1)
-                if written.tell() == file.size:
-                    break
-            _check(listing, file, written)
-
-    def _continue(
-        self,
-        listing: Listing,
-        file: RemoteFile,
-        written: BinaryIO,
-        progress: Callable[[int], object],
-        *,
-        last: bool,
-    ) -> None:
-        """Append what is missing; a broken connection is an error only in the last attempt."""
-        headers = build_hf_headers(token=self._token)
-        headers["Accept-Encoding"] = "identity"  # sizes are the file's
-        if written.tell():
-            headers["Range"] = f"bytes={written.tell()}-"
         url = hf_hub_url(listing.model, file.name, revision=listing.commit, endpoint=self.endpoint)
-        try:
-            with get_session().stream(
-                "GET", url, headers=headers, timeout=self._patience
-            ) as response:
-                if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                    return  # the hub's file ends before the size that it told
-                hf_raise_for_status(response)
-                if response.status_code != HTTPStatus.PARTIAL_CONTENT and written.tell():
-                    progress(-written.tell())
-                    written.seek(0)
-                    written.truncate()
-                for block in response.iter_bytes(_BLOCK):
-                    written.write(block)
-                    progress(len(block))
-                    if written.tell() > file.size:
-                        return
-        except httpx2.TransportError:
-            if last and not written.tell():
-                raise
+        # a part of a compressed answer could not be asked for
+        headers = build_hf_headers(token=self._token) | {"Accept-Encoding": "identity"}
+        target = folder / file.name
+        with self._sentences(listing.model, listing.commit), target.open("wb") as written:
+            for attempts_left in reversed(range(_ATTEMPTS)):
+                try:
+                    http_get(
+                        url,
+                        written,
+                        resume_size=written.tell(),
+                        headers=headers,
+                        displayed_filename=file.name,
+                    )
+                    break
+                except httpx2.ReadError:  # the one break after which http_get does not go on
+                    if not attempts_left:
+                        raise
+        if _digest(target, file) != (file.sha256 or file.git_sha1):
+            raise ModelError(
+                "The file {file} of {model} has another hash than the hub names: it was damaged or "
+                "changed on its way and is not used.",
+                file=file.name,
+                model=listing.model,
+            )
 
     @contextmanager
     def _sentences(self, model: str, revision: str) -> Iterator[None]:
@@ -214,27 +191,9 @@ def _remote_file(entry: RepoSibling) -> RemoteFile | None:
     return RemoteFile(entry.rfilename, size, sha256, entry.blob_id)
 
 
-def _check(listing: Listing, file: RemoteFile, written: BinaryIO) -> None:
-    if written.tell() != file.size:
-        raise ModelError(
-            "The file {file} of {model} did not arrive whole ({got} of {size} bytes): please fetch "
-            "it again.",
-            file=file.name,
-            model=listing.model,
-            got=written.tell(),
-            size=file.size,
-        )
+def _digest(path: Path, file: RemoteFile) -> str:
     # git's hash is the only one that the hub names for small files
-    digest = hashlib.sha256() if file.sha256 else hashlib.sha1(usedforsecurity=False)
-    if not file.sha256:
-        digest.update(b"blob %d\0" % file.size)
-    written.seek(0)
-    while block := written.read(_BLOCK):
-        digest.update(block)
-    if digest.hexdigest() != (file.sha256 or file.git_sha1):
-        raise ModelError(
-            "The file {file} of {model} has another hash than the hub names: it was damaged or "
-            "changed on its way and is not used.",
-            file=file.name,
-            model=listing.model,
-        )
+    header = b"blob %d\0" % file.size
+    digest = hashlib.sha256() if file.sha256 else hashlib.sha1(header, usedforsecurity=False)
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, lambda: digest).hexdigest()

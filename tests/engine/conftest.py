@@ -5,9 +5,11 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from huggingface_hub import file_download
 
 from bot.engine.checkpoint import EMBEDDED, resolve_model
 from bot.engine.gpt2_loader import LoadedGpt2, load_gpt2
@@ -109,8 +111,16 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_dialogpt_shaped(tmp_path_factory.mktemp("source"), shape=DIALOGPT_TINY)
 
 
+@pytest.fixture(scope="session")
+def no_pauses() -> Iterator[None]:
+    """The library waits a second before it takes a broken download up again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(file_download, "time", SimpleNamespace(sleep=lambda _: None))
+        yield
+
+
 @pytest.fixture
-def hub() -> Iterator[LoopbackHub]:
+def hub(no_pauses: None) -> Iterator[LoopbackHub]:
     with LoopbackHub() as running:
         yield running
 

@@ -25,7 +25,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def get(hub: LoopbackHub, models: Path, model: str = MODEL, revision: str | None = None) -> Fetched:
-    return fetch(model, revision, models, Hub(hub.url, retry_seconds=0.001))
+    return fetch(model, revision, models, Hub(hub.url))
 
 
 def leftovers(models: Path) -> list[str]:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import socket
+import struct
 import sys
 import threading
 from collections.abc import Callable
@@ -19,13 +21,15 @@ class Faults:
     """What goes wrong, by file name.
 
     `truncated`: only half of the file is there, though its size is told right. `corrupted`: one
-    bit is flipped. `dropped`: how many times the connection breaks half way. `statuses`: answered
-    with this status. `before_serving`: called with the file's name before each file.
+    bit is flipped. `dropped`: how many times the connection breaks half way; `reset`: not with its
+    end but with a reset. `statuses`: answered with this status. `before_serving`: called with the
+    file's name before each file.
     """
 
     truncated: set[str] = field(default_factory=set)
     corrupted: set[str] = field(default_factory=set)
     dropped: dict[str, int] = field(default_factory=dict)
+    reset: bool = False
     statuses: dict[str, int] = field(default_factory=dict)
     gated: bool = False
     nonsense: bool = False
@@ -207,6 +211,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body[:num_sent])
         if num_sent is not None and num_sent < len(body):
             self.close_connection = True
+            if self.hub.faults.reset:
+                at_once = struct.pack("ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+                self.connection.close()
 
 
 def _sibling(path: Path) -> dict[str, object]:

@@ -26,7 +26,9 @@ class Converted:
 
 
 @pytest.fixture(scope="module")
-def converted(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Converted:
+def converted(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory, no_pauses: None
+) -> Converted:
     """A DialoGPT-shaped repository, fetched once; its conversion takes seconds."""
     models = tmp_path_factory.mktemp("fetched") / "models"
     with LoopbackHub() as hub:
@@ -68,6 +70,30 @@ def test_nothing_but_the_model_is_kept(converted: Converted) -> None:
 
 def test_a_broken_connection_is_taken_up_again(converted: Converted) -> None:
     assert sum(PICKLED in line for line in converted.requests) == 6  # three times, with a redirect
+
+
+def test_a_reset_connection_is_taken_up_again(
+    hub: LoopbackHub, tiny_model: Path, tmp_path: Path
+) -> None:
+    hub.add("org/safe", tiny_model)
+    hub.faults.dropped = {"tokenizer.json": 3}
+    hub.faults.reset = True
+    assert get(hub, tmp_path / "models", "org/safe").fresh
+    assert sum("tokenizer.json" in line for line in hub.requests) == 4
+
+
+def test_a_download_that_goes_to_a_pipe_says_nothing(
+    hub: LoopbackHub,
+    tiny_model: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    hub.add("org/safe", tiny_model)
+    hub.faults.dropped = {"tokenizer.json": 1}
+    get(hub, tmp_path / "models", "org/safe")
+    assert caplog.records == []
+    assert capfd.readouterr() == ("", "")
 
 
 def test_every_revision_finds_the_fetched_commit(converted: Converted) -> None:

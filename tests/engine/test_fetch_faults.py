@@ -71,6 +71,11 @@ def drop_for_ever(hub: LoopbackHub, _: Path) -> None:
     hub.faults.dropped = {PICKLED: 99}
 
 
+def reset_for_ever(hub: LoopbackHub, _: Path) -> None:
+    hub.faults.dropped = {PICKLED: 99}
+    hub.faults.reset = True
+
+
 def fail_inside(hub: LoopbackHub, _: Path) -> None:
     hub.faults.statuses = {"merges.txt": 500}
 
@@ -117,11 +122,12 @@ def with_code(_: LoopbackHub, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("break_it", "sentence"),
     [
-        (cut, "vocab.json of .* did not arrive whole"),
+        (cut, "vocab.json of .* another hash"),
         (cut_whole, "cut off or damaged"),
         (corrupt, f"{PICKLED} of .* another hash"),
         (corrupt_small, "config.json of .* another hash"),
-        (drop_for_ever, "did not arrive whole"),
+        (drop_for_ever, "cannot be reached .peer closed connection"),
+        (reset_for_ever, "cannot be reached .*reset"),
         (fail_inside, "answered with an error .500"),
         (gate, "accept its terms"),
         (answer_nonsense, "cannot be reached"),

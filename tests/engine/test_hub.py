@@ -25,8 +25,7 @@ def test_hub_and_token_may_stand_in_the_file(
     hub.add(MODEL, repository)
     chosen = chosen_hub(env_file)
     listing = chosen.list_files(MODEL, "main")
-    file = listing.files["config.json"]
-    chosen.download(listing, file, tmp_path / file.name, lambda _: None)
+    chosen.download(listing, listing.files["config.json"], tmp_path)
     assert chosen.endpoint == hub.url
     assert hub.authorised == {"api", "resolve"}
 

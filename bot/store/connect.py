@@ -1,7 +1,6 @@
 """Makes engines: addresses, pragmas and the way a transaction begins."""
 
 import os
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from bot.errors import DatabaseError
-from bot.store.failures import start_failures_explained
-from bot.store.one_trip import OneTripConnection
 
 # Only with the driver: the settings complete what people write.
 _SQLITE, _POSTGRESQL = "sqlite+aiosqlite", "postgresql+asyncpg"
@@ -80,10 +77,7 @@ def _malformed() -> DatabaseError:
 
 
 def make_private_file(address: Address) -> None:
-    """Make SQLite's folder and an empty file only its owner can read; the WAL inherits that.
-
-    The file is opened once: aiosqlite leaves a thread that complains when it cannot open one.
-    """
+    """Make SQLite's folder and an empty file only its owner can read; the WAL inherits that."""
     if address.path is None:
         return
     try:
@@ -97,8 +91,6 @@ def make_private_file(address: Address) -> None:
             path=address.path,
             reason=error.strerror,
         ) from error
-    with start_failures_explained(str(address)):
-        sqlite3.connect(address.path).close()
 
 
 def serving_engine(address: Address, busy_seconds: float) -> AsyncEngine:
@@ -129,33 +121,22 @@ def _make(
     engine = create_async_engine(
         address.url,
         hide_parameters=True,  # an error must not carry a member's text into the log
-        connect_args={
-            "timeout": busy_seconds,
-            "isolation_level": None,
-            "async_creator_fn": OneTripConnection,
-        },
+        connect_args={"timeout": busy_seconds, "isolation_level": None},
         **pool,
     )
 
     @event.listens_for(engine.sync_engine, "connect")
     def set_pragmas(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
-        try:
-            for pragma in (*pragmas, *_PRIVATE):
-                cursor.execute(pragma)
-        except sqlite3.Error:
-            connection.close()  # the pool does not know it yet, and its thread would stay
-            raise
+        for pragma in (*pragmas, *_PRIVATE):
+            cursor.execute(pragma)
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
         kind = connection.get_execution_options().get("begin", READING["begin"])
-        if kind == "NONE":
-            return
-        cursor = connection.connection.cursor()  # past SQLAlchemy, whose way takes as long again
-        cursor.execute(f"BEGIN {kind}")
-        cursor.close()
+        if kind != "NONE":
+            connection.exec_driver_sql(f"BEGIN {kind}")
 
     return engine
 

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, delete, insert, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.errors import StoreUnavailableError
 from bot.store.connect import OUTSIDE, READING, WRITING, Address, address_of, serving_engine
@@ -19,9 +19,9 @@ from bot.store.migration import migrate
 from bot.store.rows import NOBODY
 from bot.store.scrubbing import drop_note, note_erased, read_note, shred_all
 from bot.store.tables import server_setting
-from bot.store.units import PooledUnits, SqliteUnits, Unit, Units
 
 T = TypeVar("T")
+Unit = Callable[[Connection], T]
 BUSY_SECONDS = 2.0
 _SCRUB_SECONDS = 60.0
 _CLOSE_SECONDS = 5.0
@@ -34,9 +34,9 @@ class Database:
     """One engine and the cipher of its texts.
 
     A unit of work is a plain function of a connection, so that nothing else can be waited for
-    while it is open; it may run in another thread. Each one raises StoreUnavailableError when
-    the database is locked, full, read-only or away; a lock is waited for `busy_seconds`, and so
-    is our own turn to write (longer while we clean up).
+    while it is open. Each one raises StoreUnavailableError when the database is locked, full,
+    read-only or away; a lock and a connection are waited for `busy_seconds`, and so is our own
+    turn to write (longer while we clean up).
     """
 
     def __init__(
@@ -45,9 +45,6 @@ class Database:
         self.address = address
         self.cipher = cipher
         self._engine = engine
-        self._units: Units = (
-            SqliteUnits(engine, busy_seconds) if address.path else PooledUnits(engine)
-        )
         self._busy_seconds = busy_seconds
         # SQLite lets one connection write at a time and makes the others poll: ours queue here
         # instead. PostgreSQL sorts that out by itself, up to the size of the pool.
@@ -61,7 +58,7 @@ class Database:
     async def read(self, unit: Unit[T]) -> T:
         """The result of `unit`, which sees one state of the database."""
         with self._watched("read"):
-            return await self._units.run(unit, READING)
+            return await self._run(unit, READING)
 
     async def write(self, unit: Unit[T]) -> T:
         """The result of `unit`: all that it writes becomes true, or nothing."""
@@ -73,16 +70,16 @@ class Database:
         with self._watched("written"):
             async with self._turn_to_write():
                 is_troubled = "written" in self._troubles
-                return await self._units.run(proven if is_troubled else unit, WRITING)
+                return await self._run(proven if is_troubled else unit, WRITING)
 
     async def checkpoint(self) -> bool:
         """Empty the write-ahead log; False when somebody who reads keeps it from that."""
         if self.address.path is None:
             return True
+        empty = text("PRAGMA wal_checkpoint(TRUNCATE)")
         with self._watched("emptied of old texts"):
-            async with self._engine.execution_options(**OUTSIDE).connect() as connection:
-                row = (await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))).one()
-        return not row[0]
+            is_busy = await self._run(lambda connection: connection.scalar(empty), OUTSIDE)
+        return not is_busy
 
     async def scrub(self) -> None:
         """Leave nothing on the disk of what was deleted before: file, log and backup.
@@ -129,12 +126,40 @@ class Database:
                     await self._all_done.wait()
             except TimeoutError:
                 logger.warning("The database is closed although somebody still uses it")
-        await self._units.close()
         await self._engine.dispose()
 
+    async def _run(self, unit: Unit[T], options: Mapping[str, Any]) -> T:
+        """The result of `unit`, run in a transaction of its own.
+
+        A cancel stops it on PostgreSQL, whose server may hang. On SQLite it runs to its end
+        first: a statement cannot be taken back from aiosqlite's thread.
+        """
+
+        async def run_there() -> T:
+            async with self._transaction(options) as connection:
+                return await connection.run_sync(unit)
+
+        return await (run_there() if self.address.path is None else _to_its_end(run_there()))
+
+    @asynccontextmanager
+    async def _transaction(self, options: Mapping[str, Any]) -> AsyncIterator[AsyncConnection]:
+        async with self._engine.execution_options(**options).connect() as connection:
+            try:
+                async with connection.begin():
+                    yield connection
+            finally:
+                if self._closed:  # the engine may be gone that would close it
+                    await connection.invalidate()
+
     async def _shred_copies(self) -> None:
-        # Who migrates holds the lock to write: a copy that is being made is left alone.
-        await self.write(lambda _connection: shred_all(self.address.copies))
+        async def shred() -> None:
+            # A migration holds the lock to write: a copy that is being made is left alone.
+            async with self._transaction(WRITING):
+                await asyncio.to_thread(shred_all, self.address.copies)
+
+        with self._watched("emptied of old texts"):
+            async with self._turn_to_write():
+                await _to_its_end(shred())
 
     async def _empty_log(self) -> None:
         for _ in range(_CHECKPOINT_TRIES):  # each one waits `busy_seconds` for readers
@@ -144,11 +169,8 @@ class Database:
 
     async def _vacuum(self) -> None:
         with self._watched("emptied of old texts"):
-            async with (
-                self._turn_to_write(),
-                self._engine.execution_options(**OUTSIDE).connect() as connection,
-            ):
-                await connection.execute(text("VACUUM"))
+            async with self._turn_to_write():
+                await self._run(lambda connection: connection.execute(text("VACUUM")), OUTSIDE)
 
     @asynccontextmanager
     async def _turn_to_write(self) -> AsyncIterator[None]:
@@ -216,3 +238,17 @@ def _prove_writable(connection: Connection) -> None:
     connection.execute(
         delete(server_setting).where(*(server_setting.c[name] == row[name] for name in row))
     )
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`; a cancel is raised when `work` is over, and what it did stands."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):  # the first one is raised
+                await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # asyncio logs an error that nobody looked at
+        raise

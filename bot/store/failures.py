@@ -37,6 +37,8 @@ def outages_translated() -> Iterator[None]:
 
 def reason_of(error: BaseException) -> str:
     """The driver's own words: never SQL and never parameters, which may hold a text."""
+    if isinstance(error, exc.TimeoutError):  # SQLAlchemy speaks of its pool, and of a web page
+        return "no connection was free in time"
     origin = error.orig if isinstance(error, exc.DBAPIError) and error.orig else error
     return str(origin) or type(origin).__name__
 

@@ -1,12 +1,13 @@
 """Opening, closing, and a database that is locked, full, read-only or away."""
 
 import asyncio
+import gc
 import stat
 import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from bot.dialogue.turn import Exchange, Scope
@@ -17,6 +18,13 @@ from bot.store.database import Database, open_database
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from tests.store.talk import CHANNEL, count, said, talk
+
+
+def check_threads_ended(before: set[threading.Thread]) -> None:
+    gc.collect()  # a connection that was left open would complain
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=1)  # the last instruction of a thread comes after its last answer
+    assert not set(threading.enumerate()) - before
 
 
 async def pragma(database: Database, name: str) -> object:
@@ -60,15 +68,13 @@ async def test_a_unit_of_work_that_fails_leaves_nothing(database: Database) -> N
 async def test_a_cancel_waits_until_the_unit_of_work_is_over_and_frees_the_lock(
     sqlite_database: Database, sqlite_history: SqlHistory
 ) -> None:
-    loop, over = asyncio.get_running_loop(), threading.Event()
+    over = asyncio.Event()
 
     def delete_and_be_cancelled(connection: Connection) -> None:
         connection.execute(tables.server_setting.delete())
-        done = threading.Event()
-        loop.call_soon_threadsafe(task.cancel)
-        loop.call_soon_threadsafe(task.cancel)
-        loop.call_soon_threadsafe(done.set)
-        assert done.wait(10)
+        for _ in range(2):
+            task.cancel()
+            connection.execute(text("SELECT 1"))
         over.set()
 
     task = asyncio.create_task(sqlite_database.write(delete_and_be_cancelled))
@@ -77,6 +83,23 @@ async def test_a_cancel_waits_until_the_unit_of_work_is_over_and_frees_the_lock(
     assert over.is_set()
     assert await count(sqlite_database, tables.server_setting) == 0
     await talk(sqlite_history, said(1))
+
+
+async def test_a_unit_of_work_that_fails_after_a_cancel_leaves_nothing_in_the_log(
+    sqlite_database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    def be_cancelled_and_fail(connection: Connection) -> None:
+        connection.execute(tables.server_setting.delete())
+        task.cancel()
+        connection.execute(text("SELECT 1"))
+        raise ValueError("ours")
+
+    task = asyncio.create_task(sqlite_database.write(be_cancelled_and_fail))
+    await asyncio.wait([task])
+    assert task.cancelled()
+    gc.collect()
+    assert caplog.text == ""
+    assert await count(sqlite_database, tables.server_setting) == 1
 
 
 async def test_a_unit_of_work_that_is_cancelled_on_postgresql_leaves_nothing(
@@ -116,6 +139,28 @@ async def test_cancelling_in_the_middle_of_anything_poisons_nothing(
     assert before % 2 == 0
 
 
+async def test_cancelling_everything_as_a_loop_that_ends_poisons_nothing(
+    database: Database, history: SqlHistory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Then the tasks that units of work run in are cancelled, too."""
+    before = set(threading.enumerate())
+    for steps in range(0, 60, 2):
+        talking = [
+            asyncio.create_task(talk(history, said(2 * steps + n, scope=Scope(n)))) for n in (1, 2)
+        ]
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*talking, *others, return_exceptions=True)
+    assert await count(database, tables.turn) % 2 == 0
+    await talk(history, said(1000))
+    await database.close()
+    check_threads_ended(before)
+    assert caplog.text == ""
+
+
 async def test_twenty_writers_at_once_all_succeed(history: SqlHistory) -> None:
     await asyncio.gather(*(history.reset(CHANNEL) for _ in range(20)))
     assert (await history.head(CHANNEL)).epoch == 20
@@ -137,9 +182,7 @@ def test_closing_leaves_no_thread_and_no_way_back(sqlite_url: str, tmp_path: Pat
             await history.head(CHANNEL)
 
     asyncio.run(live())
-    for thread in set(threading.enumerate()) - before:
-        thread.join(timeout=1)  # the last instruction of a thread comes after its last answer
-    assert not set(threading.enumerate()) - before
+    check_threads_ended(before)
     assert [path.name for path in tmp_path.iterdir()] == ["banter.db"]
 
 
@@ -156,9 +199,7 @@ async def test_closing_waits_for_the_units_that_are_open(
     await sqlite_database.close()
     results = await asyncio.gather(*talking, return_exceptions=True)
     assert all(isinstance(result, Exchange | StoreUnavailableError) for result in results)
-    for thread in set(threading.enumerate()) - before:
-        thread.join(timeout=1)
-    assert not set(threading.enumerate()) - before
+    check_threads_ended(before)
 
 
 async def test_writers_wait_longer_while_we_clean_up(
@@ -179,9 +220,23 @@ async def test_a_connection_that_cannot_be_set_up_leaves_nothing(tmp_path: Path)
     for _ in range(2):
         with pytest.raises(DBAPIError):
             await engine.connect()
-    for thread in set(threading.enumerate()) - before:
-        thread.join(timeout=1)
-    assert not set(threading.enumerate()) - before
+    check_threads_ended(before)
+    await engine.dispose()
+
+
+async def test_a_connection_whose_setting_up_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
+    engine = serving_engine(address_of(f"sqlite+aiosqlite:///{tmp_path}/banter.db"), 0.1)
+    before = set(threading.enumerate())
+
+    async def connect() -> None:
+        async with engine.connect():
+            pass
+
+    task = asyncio.create_task(connect())
+    event.listen(engine.sync_engine, "connect", lambda *_: task.cancel(), insert=True)
+    await asyncio.wait([task])
+    assert task.cancelled()
+    check_threads_ended(before)
     await engine.dispose()
 
 

@@ -51,12 +51,12 @@ DIALOGPT_SMALL = Shape(layers=12, heads=12, width=768, window=1024, vocabulary=5
 DIALOGPT_TINY = Shape(layers=2, heads=2, width=32, window=64, vocabulary=50257)
 
 
-def make_tiny_gpt2(folder: Path, *, window: int = 256, seed: int = 0) -> Path:
+def make_tiny_gpt2(folder: Path, *, window: int = 256, width: int = 32, seed: int = 0) -> Path:
     """A GPT-2 of two layers with a byte-level vocabulary of its own, in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = _train_tokenizer([END_OF_TEXT], 400)
     end_id = _id_of(tokenizer, END_OF_TEXT)
-    network = _gpt2(Shape(2, 2, 32, window, tokenizer.get_vocab_size()), end_id, seed)
+    network = _gpt2(Shape(2, 2, width, window, tokenizer.get_vocab_size()), end_id, seed)
     network.save_pretrained(folder)
     _save_tokenizer(tokenizer, folder, eos_token=END_OF_TEXT)
     return folder

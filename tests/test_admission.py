@@ -89,3 +89,28 @@ def test_a_member_is_told_once_in_half_a_minute() -> None:
     assert not gate.may_notify(1)
     clock.now += 1
     assert gate.may_notify(1)
+
+
+@pytest.mark.parametrize(("seconds", "is_told"), [(29.875, False), (30.0, True)])
+def test_a_member_is_told_again_after_half_a_minute_to_the_second(
+    seconds: float, is_told: bool
+) -> None:
+    clock = Clock()
+    gate = admission(clock)
+    gate.may_notify(1)
+    clock.now += seconds
+    assert gate.may_notify(1) is is_told
+
+
+@pytest.mark.parametrize(("seconds", "is_admitted"), [(4.875, False), (5.0, True)])
+def test_a_cooldown_ends_with_its_last_second(seconds: float, is_admitted: bool) -> None:
+    clock = Clock()
+    gate = admission(clock, cooldown_seconds=5)
+    gate.admit(1)
+    clock.now += seconds
+    if is_admitted:
+        gate.admit(1)
+        return
+    with pytest.raises(CoolingDownError) as refusal:
+        gate.admit(1)
+    assert refusal.value.values == {"seconds": 1}

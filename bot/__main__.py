@@ -126,32 +126,32 @@ def _chat(options: argparse.Namespace) -> int:
 
 
 def _next(options: argparse.Namespace) -> int:
-    from bot.engine.checkpoint import resolve_model
+    import asyncio
+
+    from bot.engine.request import LAST_LAYER
     from bot.logs import configure_logs
     from bot.next_words import SAMPLING_OPTIONS, check_text, params_for, table_of, text_of
     from bot.rendering.attention_picture import check_drawable, save_picture
-    from bot.settings import EMBEDDED_MODEL, MODELS_FOLDER, load_settings
+    from bot.settings import EMBEDDED_MODEL, load_settings
+    from bot.writer import Wish
 
     settings = load_settings(os.environ, default_model=EMBEDDED_MODEL)
     wished = {name: getattr(options, name) for name in SAMPLING_OPTIONS}
     text, params = check_text(options.text), params_for(settings.sampling, wished)
+    layer = options.layer
     if options.attention is not None:
         check_drawable(options.attention)
+        layer = LAST_LAYER if layer is None else layer
     configure_logs("WARNING", settings.log_format, secrets=settings.secrets)
-    folder = resolve_model(settings.model, settings.model_revision, MODELS_FOLDER)
-    from bot.engine.transformers_prediction import (
-        open_predictor,
-    )  # after the mistakes that need no torch
+    from bot.foundation import go_on  # after the mistakes that need no model
 
-    predictor = open_predictor(folder, settings.device, settings.dtype, settings.num_threads)
-    layer = predictor.layer(options.layer)
-    continuation = predictor.continue_text(text, params, options.length)
-    print(text_of(continuation), flush=True)
+    writing = asyncio.run(go_on(settings, Wish(text, params, options.length, layer)))
+    print(text_of(writing.continuation), flush=True)
     if options.table:
         num_columns = shutil.get_terminal_size((NUM_COLUMNS, 24)).columns
-        print(f"\n{table_of(continuation, options.locale, num_columns)}", flush=True)
+        print(f"\n{table_of(writing.continuation, options.locale, num_columns)}", flush=True)
     if options.attention is not None:
-        save_picture(predictor.attention(continuation, layer), options.attention, options.locale)
+        save_picture(writing.attention, options.attention, options.locale)
     return 0
 
 

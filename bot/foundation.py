@@ -5,6 +5,7 @@ Opened in order and closed in reverse. Discord, the playground and the terminal 
 
 import asyncio
 import logging
+import math
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -30,7 +31,7 @@ from bot.speaker import ContextLimits, Speaker
 from bot.store.connect import address_of
 from bot.store.database import Database, open_database
 from bot.store.retention import Retention
-from bot.writer import Writer
+from bot.writer import Wish, Writer, Writing, check_length
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -65,11 +66,7 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
         logger.info("The database is %s.", address_of(settings.database_url))
         folder = await _find_model(settings)
         cores = stack.enter_context(divided_cores(_least_threads(settings)))
-        # One after the other: both import transformers.
-        engine = await _open_engine(settings, folder, settings.model, cores)
-        stack.push_async_callback(engine.close)
-        tokenizer = await open_tokenizer(folder)
-        stack.push_async_callback(tokenizer.close)
+        engine, tokenizer = await _open_model(settings, folder, cores, stack)
         reverse = await _open_reverse(settings, reverse_folder, tokenizer, cores)
         if reverse is not None:
             stack.push_async_callback(reverse.close)
@@ -114,6 +111,20 @@ def build_writer(foundation: Foundation) -> Writer:
     )
 
 
+async def go_on(settings: Settings, wish: Wish) -> Writing:
+    """Go on with one text, on a model that is opened for it alone; every word may be said.
+
+    Raises StartError when something that the model needs is wrong or missing, WrongSettingsError
+    for a length that the window has no room for, and what Writer.write raises.
+    """
+    async with AsyncExitStack() as stack:
+        engine, tokenizer = await _open_model(settings, _resolve(settings), None, stack)
+        num_tokens = len(await tokenizer.run(lambda one: one.encode(wish.text)))
+        check_length(wish.length, num_tokens, engine.info.window)
+        writer = Writer(engine=engine, tokenizer=tokenizer, deadline_seconds=math.inf)
+        return await writer.write(wish)
+
+
 async def open_store(settings: Settings) -> Database:
     """The database of `settings`; its key file lies beside it, or in the data folder."""
     key = settings.history_key
@@ -142,6 +153,18 @@ def key_path_for(database_url: str) -> Path:
     """Where the key file of a database lies; raises DatabaseError for no address."""
     path = address_of(database_url).path
     return DATA_FOLDER / "history.key" if path is None else path.with_name(f"{path.name}.key")
+
+
+async def _open_model(
+    settings: Settings, folder: Path, cores: frozenset[int] | None, stack: AsyncExitStack
+) -> tuple[Engine, TokenizerThread]:
+    """MODEL, which lies in `folder`, and its tokenizer; `stack` closes them."""
+    # One after the other: both import transformers.
+    engine = await _open_engine(settings, folder, settings.model, cores)
+    stack.push_async_callback(engine.close)
+    tokenizer = await open_tokenizer(folder)
+    stack.push_async_callback(tokenizer.close)
+    return engine, tokenizer
 
 
 async def _open_engine(

@@ -80,6 +80,19 @@ class Writer:
         return await self._tokenizer.run(partial(_spell, prediction, self._is_blocked))
 
 
+def check_length(length: int, num_text_tokens: int, window: int) -> None:
+    """Raise WrongSettingsError where a text that fits leaves no room for `length` more tokens."""
+    room = window - num_text_tokens
+    if room > 0 and not 1 <= length <= room:
+        raise WrongSettingsError(
+            "After this text there is room for 1 to {room} more tokens in the model's window "
+            "of {window}: --length cannot be {length}.",
+            window=window,
+            room=room,
+            length=length,
+        )
+
+
 def _says_all(_: str) -> bool:
     return False
 

@@ -8,11 +8,14 @@ import pytest
 from bot.__main__ import main
 from bot.dialogue.continuation import Continuation, Likely, Step, Survivors
 from bot.dialogue.sampling import SamplingParams
-from bot.errors import InvalidSettingError, WrongSettingsError
+from bot.engine.linear import can_quantise
+from bot.errors import InvalidSettingError, UnavailableError, WrongSettingsError
 from bot.grammar import build_parser
 from bot.next_words import check_text, params_for, table_of, text_of
 from bot.rendering.columns import width
 from bot.settings import VARIABLES
+from bot.writer import check_length
+from tests.tiny_models import make_chat_model
 
 
 @pytest.fixture
@@ -170,3 +173,71 @@ def test_the_command_prints_text_and_table_and_draws(
     assert err == ""
     assert (nowhere / "x.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in nowhere.iterdir()] == ["x.png"]
+
+
+def test_another_architecture_goes_on_as_well(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bot.logs.configure_logs", lambda *_, **__: None)  # for the whole process
+    monkeypatch.setenv("MODEL", str(make_chat_model(nowhere / "chat")))
+    assert main(["next", "hello", "--length", "3"]) == 0
+    assert capsys.readouterr().out.startswith("hello")
+
+
+@pytest.mark.skipif(not can_quantise(), reason="this processor does not multiply 8-bit numbers")
+def test_eight_bits_are_no_hindrance(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bot.logs.configure_logs", lambda *_, **__: None)  # for the whole process
+    monkeypatch.setenv("DTYPE", "int8")
+    assert main(["next", "I love cats because", "--length", "3"]) == 0
+    assert capsys.readouterr().out.startswith("I love cats because ")
+
+
+def test_who_asks_at_the_terminal_may_say_every_word(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bot.logs.configure_logs", lambda *_, **__: None)  # for the whole process
+    blocked = nowhere / "words.txt"
+    blocked.write_text("cats\n")
+    monkeypatch.setenv("BLOCKED_WORDS", str(blocked))
+    assert main(["next", "I love cats because", "--length", "1"]) == 0
+    assert capsys.readouterr().out.startswith("I love cats because")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["hi", "--layer", "5"], 65, "`layer` must be between 1 and 4; you gave 5."),
+        (["hi", "--layer", "-1"], 65, "`layer` must be between 1 and 4; you gave -1."),
+        (["hi " * 300], 65, "I can read 255)."),
+        (["hi", "--length", "0"], 78, "--length cannot be 0."),
+        (["hi", "--length", "256"], 78, "--length cannot be 256."),
+    ],
+)
+def test_what_the_model_has_no_room_or_no_layer_for_is_one_sentence(
+    arguments: list[str],
+    code: int,
+    sentence: str,
+    nowhere: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("bot.logs.configure_logs", lambda *_, **__: None)  # for the whole process
+    assert main(["next", *arguments]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+def test_a_model_that_does_not_show_what_it_looks_at_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="does not show what it looks at"):
+        save_picture(None, tmp_path / "x.png", "en")
+
+
+def test_a_text_may_fill_the_window_and_no_more() -> None:
+    check_length(56, 200, 256)
+    with pytest.raises(WrongSettingsError, match=r"1 to 56 more .* cannot be 57"):
+        check_length(57, 200, 256)
+    check_length(1, 256, 256)  # the text itself is too long: the engine says so

@@ -15,16 +15,6 @@ T = TypeVar("T")
 Steps = Generator[None, None, T]  # yields between two steps, returns the outcome
 
 
-def finish(steps: Steps[T]) -> T:
-    """Take all of `steps` at once, where nothing else waits for the network."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            outcome: T = end.value
-            return outcome
-
-
 class Errands:
     """Errands that wait for the engine's thread, which takes a step of each in turn.
 

@@ -3,6 +3,7 @@
 The interface is complete from the start, so that the engine can change under it.
 """
 
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Protocol
 from bot.dialogue.continuation import Survivors
 from bot.dialogue.sampling import SamplingParams
 
-LAST_LAYER = -1  # of PredictionRequest.layer
+LAST_LAYER = sys.maxsize  # of PredictionRequest.layer: no number that a person could mean
 
 
 class FinishReason(StrEnum):

@@ -44,8 +44,13 @@ def can_draw() -> bool:
     return find_spec("matplotlib") is not None
 
 
-def save_picture(attention: Attention, path: Path, locale: str) -> None:
-    """Draw `attention` as a PNG at `path`. Raises UnavailableError."""
+def save_picture(attention: Attention | None, path: Path, locale: str) -> None:
+    """Draw `attention` as a PNG at `path`; None: the model does not show it.
+
+    Raises UnavailableError.
+    """
+    if attention is None:
+        raise UnavailableError("This model does not show what it looks at: no picture.")
     picture = draw_picture(attention, locale)
     try:
         path.write_bytes(picture)

@@ -10,12 +10,11 @@ import pytest
 import torch
 
 from bot.dialogue.sampling import SamplingParams
-from bot.engine.errands import Steps, finish
+from bot.engine.errands import Steps
 from bot.engine.gpt2_loader import LoadedGpt2, load_gpt2
 from bot.engine.loader import LoadedModel, load_model
 from bot.engine.prediction import Gpt2Reader, predict_steps
 from bot.engine.request import LAST_LAYER, GenerationRequest, Prediction, PredictionRequest
-from bot.engine.transformers_prediction import TransformersReader
 from bot.errors import (
     ContextTooLongError,
     DeadlineError,
@@ -23,14 +22,11 @@ from bot.errors import (
     InvalidSettingError,
     NumericError,
 )
+from tests.engine.oracle import by_transformers, finish
 from tests.engine.running import Gate, Opened, OpenedLocal
 
 PARAMS = SamplingParams(no_repeat_ngram_size=2, seed=5)
 REQUEST = PredictionRequest(tuple(range(1, 30)), PARAMS, 40, LAST_LAYER)
-
-
-def by_transformers(loaded: LoadedModel, request: PredictionRequest) -> Prediction:
-    return finish(predict_steps(TransformersReader(lambda: loaded), request))
 
 
 def check_same(found: Prediction, expected: Prediction) -> None:

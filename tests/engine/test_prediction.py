@@ -1,6 +1,6 @@
 """A text's continuation, step by step, against transformers' own."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -19,26 +19,47 @@ from transformers import (
 
 from bot.dialogue.continuation import Continuation, Survivors
 from bot.dialogue.sampling import SamplingParams
-from bot.engine.loader import LoadedModel, generation_config
+from bot.engine.loader import LoadedModel, generation_config, load_model
 from bot.engine.prediction import NUM_LIKELIEST, count_survivors
+from bot.engine.request import Prediction, PredictionRequest
 from bot.engine.token_text import token_text
 from bot.engine.tokenizer import ModelTokenizer, load_tokenizer
-from bot.engine.transformers_prediction import Predictor, open_predictor
-from bot.errors import ContextTooLongError, NumericError, UnavailableError, WrongSettingsError
+from bot.spelling import continuation_of
+from tests.engine.oracle import by_transformers
 
 TEXT = "i love cats because"
 PARAMS = SamplingParams(no_repeat_ngram_size=2, seed=5)
 GREEDY = replace(PARAMS, top_k=1, temperature=1.0, top_p=1.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """Goes on with texts by transformers alone."""
+
+    loaded: LoadedModel
+    tokenizer: ModelTokenizer
+
+    def predict(self, params: SamplingParams, length: int, layer: int) -> Prediction:
+        text_ids = tuple(self.tokenizer.encode(TEXT))
+        return by_transformers(self.loaded, PredictionRequest(text_ids, params, length, layer))
+
+    def continue_text(self, text: str, params: SamplingParams, length: int) -> Continuation:
+        request = PredictionRequest(tuple(self.tokenizer.encode(text)), params, length)
+        return continuation_of(by_transformers(self.loaded, request), self.tokenizer)
+
+
+def predictor_of(folder: Path) -> Predictor:
+    return Predictor(load_model(folder, "cpu", "float32"), load_tokenizer(folder))
+
+
 @pytest.fixture(scope="module")
 def predictor(tiny_model: Path) -> Predictor:
-    return open_predictor(tiny_model, "cpu", "float32", 1)
+    return predictor_of(tiny_model)
 
 
 @pytest.fixture(scope="module")
 def llama(chat_model: Path) -> Predictor:
-    return open_predictor(chat_model, "cpu", "float32", 1)
+    return predictor_of(chat_model)
 
 
 @pytest.fixture(scope="module")
@@ -140,53 +161,24 @@ def test_it_begins_with_the_text_and_stops_at_the_length(continuation: Continuat
 @pytest.mark.parametrize("which", ["predictor", "llama"])
 def test_the_picture_is_lower_triangular(which: str, request: pytest.FixtureRequest) -> None:
     predictor: Predictor = request.getfixturevalue(which)
-    found = predictor.continue_text(TEXT, PARAMS, 10)
+    shown = []
     for layer in (1, 2):
-        attention = predictor.attention(found, layer)
-        weights = torch.tensor(attention.weights)
+        found = predictor.predict(PARAMS, 10, layer)
+        assert found.attention is not None
+        weights = torch.tensor(found.attention.weights)
         assert weights.shape == (len(found.ids), len(found.ids))
         assert weights.triu(1).count_nonzero() == 0
         assert torch.allclose(weights.sum(-1), torch.ones(len(found.ids)), atol=1e-5)
-        assert (attention.layer, attention.num_layers) == (layer, 2)
-        assert len(attention.tokens) == len(found.ids)
-    assert predictor.attention(found, 1).weights != predictor.attention(found, 2).weights
+        assert (found.attention.layer, found.attention.num_layers) == (layer, 2)
+        shown.append(found.attention.weights)
+    assert shown[0] != shown[1]
 
 
-def test_the_last_layer_is_meant_without_a_wish(predictor: Predictor) -> None:
-    assert predictor.layer(None) == 2
-    assert predictor.layer(1) == 1
-    for missing in (0, 3, -1):
-        with pytest.raises(WrongSettingsError, match=f"there is no layer {missing}"):
-            predictor.layer(missing)
-
-
-def test_a_model_that_hides_its_attention_is_one_sentence(
-    tiny_model: Path, loaded: LoadedModel, continuation: Continuation
+def test_a_model_that_hides_its_attention_shows_none(
+    loaded: LoadedModel, tokenizer: ModelTokenizer
 ) -> None:
     loaded.network.set_attn_implementation = lambda _: None  # as one of the fast ways only
-    predictor = Predictor(loaded, load_tokenizer(tiny_model))
-    with pytest.raises(UnavailableError, match="does not show what it looks at"):
-        predictor.attention(continuation, 1)
-
-
-def test_a_text_may_fill_the_window_and_no_more(predictor: Predictor) -> None:
-    text = "a " * 100  # 200 tokens of a window of 256
-    assert predictor.continue_text(text, GREEDY, 56).num_text_tokens == 200
-    with pytest.raises(WrongSettingsError, match=r"1 to 56 more .* cannot be 57"):
-        predictor.continue_text(text, GREEDY, 57)
-    with pytest.raises(WrongSettingsError, match="cannot be 0"):
-        predictor.continue_text(text, GREEDY, 0)
-    with pytest.raises(ContextTooLongError, match="256 tokens; I can read 255"):
-        predictor.continue_text("a " * 128, GREEDY, 1)
-    with pytest.raises(WrongSettingsError, match="knows no letter"):
-        predictor.continue_text("", GREEDY, 1)
-
-
-def test_a_model_that_stumbles_is_one_sentence(tiny_model: Path, loaded: LoadedModel) -> None:
-    with torch.no_grad():
-        loaded.network.transformer.ln_f.weight.fill_(torch.nan)
-    with pytest.raises(NumericError):
-        Predictor(loaded, load_tokenizer(tiny_model)).continue_text(TEXT, PARAMS, 5)
+    assert Predictor(loaded, tokenizer).predict(PARAMS, 5, layer=1).attention is None
 
 
 @settings(max_examples=40, deadline=None)

@@ -7,11 +7,10 @@ from collections.abc import Awaitable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
+from bot.engine.forwarding import ForwardingEngine
 from bot.engine.request import (
     Completion,
     Engine,
-    EngineInfo,
-    EngineLoad,
     GenerationRequest,
     Passage,
     Prediction,
@@ -29,21 +28,12 @@ class Wait(Protocol):
         ...
 
 
-class OutsideEngine:
+class OutsideEngine(ForwardingEngine):
     """An engine whose work the world does not wait for, and which knows the real time."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self.wait: Wait = _as_it_is  # the world is built around the bot, so its own way comes later
-
-    @property
-    def info(self) -> EngineInfo:
-        """What is served."""
-        return self._engine.info
-
-    def load(self) -> EngineLoad:
-        """What is going on now."""
-        return self._engine.load()
 
     async def generate(self, request: GenerationRequest) -> list[Completion]:
         """Run `request` outside of the world."""
@@ -56,10 +46,6 @@ class OutsideEngine:
     async def predict(self, request: PredictionRequest) -> Prediction:
         """Go on with a text outside of the world."""
         return await self._outside(self._predict(request, _seconds_until(request.deadline)))
-
-    def forget(self) -> None:
-        """Keep nothing of what was said."""
-        self._engine.forget()
 
     async def close(self) -> None:
         """Leave it to whoever opened the engine."""

@@ -133,7 +133,8 @@ def test_what_the_bot_imports_is_declared_in_pyproject() -> None:
 
 
 def test_only_the_composition_root_chooses_an_engine_and_a_store() -> None:
-    """Everybody else knows them by their Protocols: bot.engine.request and bot.ports."""
+    """Everything else knows them by their Protocols: bot.engine.request and bot.ports."""
+    interfaces = ("bot.engine.request", "bot.engine.forwarding")
     roots = (
         "bot.app",
         "bot.foundation",
@@ -148,7 +149,7 @@ def test_only_the_composition_root_chooses_an_engine_and_a_store() -> None:
         for module in everywhere(*SHIPPED)
         for name, line in imported(module)
         for part in ("bot.engine", "bot.store")
-        if belongs(name, part) and not belongs(name, "bot.engine.request")
+        if belongs(name, part) and not any(belongs(name, one) for one in interfaces)
         if not any(belongs(module.name, root) for root in (*roots, part))
     ]
     assert not wrong

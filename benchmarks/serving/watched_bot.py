@@ -9,24 +9,15 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from bot.__main__ import main as run_bot
+from bot.engine.forwarding import ForwardingEngine
 from bot.engine.opening import open_engine
-from bot.engine.request import (
-    Completion,
-    Engine,
-    EngineInfo,
-    EngineLoad,
-    GenerationRequest,
-    Passage,
-    Prediction,
-    PredictionRequest,
-)
+from bot.engine.request import Completion, Engine, GenerationRequest
 
 NOTES = "BENCHMARK_NOTES"
 PERIOD_SECONDS = 0.005
@@ -40,23 +31,14 @@ class Notes:
     lags: list[tuple[float, float]] = field(default_factory=list)
 
 
-class WatchedEngine:
-    """Implements bot.engine.request.Engine with another one, and takes its times."""
+class WatchedEngine(ForwardingEngine):
+    """Takes the times of another engine."""
 
     def __init__(self, engine: Engine, notes: Notes, path: Path) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._notes = notes
         self._path = path
         self._looking = asyncio.create_task(self._look_at_the_loop())
-
-    @property
-    def info(self) -> EngineInfo:
-        """What is served."""
-        return self._engine.info
-
-    def load(self) -> EngineLoad:
-        """What is going on now."""
-        return self._engine.load()
 
     async def generate(self, request: GenerationRequest) -> list[Completion]:
         """Let the engine generate; its own seconds are noted, from the call to the last token."""
@@ -65,18 +47,6 @@ class WatchedEngine:
         channel_id = int(request.sequence_key.partition("/")[0])
         self._notes.calls.append((channel_id, begun, completions[0].total_seconds))
         return completions
-
-    async def score(self, passages: Sequence[Passage]) -> list[tuple[float, ...]]:
-        """How likely the passages are."""
-        return await self._engine.score(passages)
-
-    async def predict(self, request: PredictionRequest) -> Prediction:
-        """Go on with a text."""
-        return await self._engine.predict(request)
-
-    def forget(self) -> None:
-        """Keep nothing of what was said."""
-        self._engine.forget()
 
     async def close(self) -> None:
         """Close the engine and write what was noted."""

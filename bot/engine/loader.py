@@ -70,8 +70,8 @@ def _refuse_int8(checkpoint: Checkpoint, dtype: str) -> None:
     """Say of a GPT-2 that it is not the model's fault; choose_placement refuses the others."""
     if dtype == INT8 and is_gpt2(checkpoint.config):
         raise WrongSettingsError(
-            "DTYPE is int8, which is for conversations only, and transformers runs the model "
-            "here: set DTYPE=auto for this command."
+            "DTYPE is int8, but this command runs the model with transformers, which does not "
+            "have it: set DTYPE=auto for this command."
         )
 
 

@@ -12,6 +12,7 @@ from bot.engine.linear import can_quantise
 from bot.errors import InvalidSettingError, UnavailableError, WrongSettingsError
 from bot.grammar import build_parser
 from bot.next_words import check_text, params_for, table_of, text_of
+from bot.rendering.attention_picture import save_picture
 from bot.rendering.columns import width
 from bot.settings import VARIABLES
 from bot.writer import check_length

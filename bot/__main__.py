@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 EXIT_UNHEALTHY = 1
-EXIT_WRONG_INPUT = 65  # EX_DATAERR of sysexits.h
 EXIT_PIPE_CLOSED = 141  # as a shell shows a program that SIGPIPE ended
 NUM_COLUMNS = 120  # of a table where there is no terminal
 
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return COMMANDS[options.command](options)
     except ChatError as error:
         print(tell(error, locale), file=sys.stderr)
-        return error.exit_code if isinstance(error, StartError) else EXIT_WRONG_INPUT
+        return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:

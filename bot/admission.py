@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
-from bot.errors import CoolingDownError, QueueFullError, TooManyPendingError
+from bot.errors import AdmissionError
 
 NOTICE_SECONDS = 30.0
 
@@ -38,16 +38,25 @@ class Admission:
     def admit(self, author_id: int) -> None:
         """Give `author_id` a place.
 
-        Raises QueueFullError, TooManyPendingError or CoolingDownError, and then nothing changes.
+        Raises AdmissionError, and then nothing changes.
         """
         now = self._clock()
         if self._pending.total() >= self._limits.max_queue:
-            raise QueueFullError
+            raise AdmissionError(
+                "Too many people are talking to me right now, and I did not take that in: please "
+                "send it again in a minute."
+            )
         if self._pending[author_id] >= self._limits.max_pending:
-            raise TooManyPendingError
+            raise AdmissionError(
+                "I am still answering your earlier messages and did not take that in: please send "
+                "it again when you have my replies."
+            )
         wait = self._ready_at.get(author_id, now) - now
         if wait > 0:
-            raise CoolingDownError(seconds=ceil(wait))
+            raise AdmissionError(
+                "One moment, please: I did not take that in. Please send it again in {seconds} s.",
+                seconds=ceil(wait),
+            )
         self._pending[author_id] += 1
         if self._limits.cooldown_seconds > 0:
             self._ready_at[author_id] = now + self._limits.cooldown_seconds

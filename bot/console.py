@@ -21,14 +21,14 @@ from bot.dialogue.text import clean, is_blank
 from bot.dialogue.turn import Exchange, Scope, Utterance
 from bot.drafts import ShowDraft
 from bot.engine.request import Cancellation
-from bot.errors import ChatError, NoFitReplyError, OnlyTextError, UnknownCommandError
+from bot.errors import ChatError, NoFitReplyError, RefusedError
 from bot.foundation import build_conversation, open_foundation
 from bot.live_line import LiveLine
 from bot.ports import Draft, Head
 from bot.settings import DATA_FOLDER, EMBEDDED_MODEL, Settings
 from bot.store.history import SqlHistory
 from bot.store.sampling import SqlSampling
-from bot.texts import DEMONSTRATION, explain, say
+from bot.texts import DEMONSTRATION, ONLY_TEXT, explain, say
 
 DATABASE_URL = f"sqlite+aiosqlite:///{DATA_FOLDER / 'console.db'}"
 LINES_PATH = DATA_FOLDER / "console_lines"
@@ -74,7 +74,7 @@ class Console:
         """The reply to `text`; `show` watches it grow. Raises a ChatError."""
         cleaned = clean(text)
         if is_blank(cleaned):
-            raise OnlyTextError
+            raise RefusedError(ONLY_TEXT)
         self.num_said += 1
         said = Utterance(
             message_id=self.scope.channel_id + self.num_said,
@@ -97,7 +97,10 @@ class Console:
                 return await self._why()
             case ["/help", *_]:
                 return say(HELP, self.locale)
-        raise UnknownCommandError(commands=", ".join(COMMANDS))
+        raise RefusedError(
+            "There is no such command: a line that begins with / is one of {commands}.",
+            commands=", ".join(COMMANDS),
+        )
 
     async def _settings(self, words: list[str]) -> str:
         match words:

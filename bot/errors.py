@@ -1,13 +1,17 @@
 """Every error that has a sentence for a person; anything else that is raised is a bug.
 
 ChatError
-├── NotRememberedError
-│   ├── StoreUnavailableError      the database cannot be used now
-│   └── ScopeMovedError            the scope was reset or moved on while a reply was made
-├── AdmissionError                 a message that is not taken in
-│   ├── CoolingDownError
-│   ├── QueueFullError
-│   └── TooManyPendingError
+├── RefusedError                   carries the sentence that it is raised with
+│   ├── AdmissionError             a message that is not taken in
+│   ├── WrongInputError            65: a text or a number of the caller's that cannot be used
+│   └── StartError                 the bot cannot start; carries the exit code
+│       ├── WrongSettingsError     78
+│       │   └── SeveralWrongSettingsError  all mistakes of one start at once
+│       └── UnavailableError       69
+│           ├── ModelError         the model is missing, broken or refused
+│           └── DatabaseError      the database is missing, newer than the code, or has another key
+├── StoreUnavailableError          the database cannot be used now
+├── ScopeMovedError                the scope was reset or moved on while a reply was made
 ├── EngineError
 │   ├── ContextTooLongError        more tokens than the model's window
 │   ├── EngineMemoryError          the device has no memory left for this request
@@ -15,32 +19,17 @@ ChatError
 │   ├── EngineStuckError           the engine stood still, and is opened anew
 │   ├── EngineClosedError
 │   ├── DeadlineError
-│   ├── WithdrawnError             somebody withdrew the request
+│   ├── WithdrawnError             the request was withdrawn
 │   └── NumericError               the model produced NaN or infinity
 ├── NoFitReplyError                the guards refused every candidate
-├── BlockedTextError               words that are not said, in a text or in what it goes on with
 ├── InvalidSettingError            a value that is out of its bounds
-├── UnknownChoiceError             an option's value that is none of its choices
-├── UnknownCommandError            a line at the terminal that begins with a slash
-├── NotAllowedError                the member lacks a permission
-├── NotHereError                   a command that makes no sense in this place
-├── NotOpenError                   a command that the operator's lists keep from a member
-├── TooSoonError                   a command that one may use only once in a while
-├── CommandChangedError            Discord still shows an older form of a command
-├── NothingSaidError               a message that only mentions the bot
-├── OnlyTextError                  a message with nothing in it that can be read
-├── OwnFaultError                  a bug: the log holds what happened
-└── StartError                     the bot cannot start; carries the exit code
-    ├── WrongSettingsError         78
-    │   └── SeveralWrongSettingsError  all mistakes of one start at once
-    └── UnavailableError           69
-        ├── ModelError             the model is missing, broken or refused
-        └── DatabaseError          the database is missing, newer than the code, or has another key
+└── OwnFaultError                  a bug: the log holds what happened
 """
 
 from collections.abc import Sequence
 from typing import ClassVar
 
+EXIT_WRONG_INPUT = 65  # EX_DATAERR of sysexits.h
 EXIT_UNAVAILABLE = 69
 EXIT_RESTART = 75
 EXIT_WRONG_SETTINGS = 78
@@ -54,6 +43,7 @@ class ChatError(Exception):
     """
 
     sentence: str = "Something went wrong."
+    exit_code: ClassVar[int] = EXIT_WRONG_INPUT  # where the error ends a command of the terminal
 
     def __init__(self, **values: object) -> None:
         super().__init__()
@@ -63,52 +53,68 @@ class ChatError(Exception):
         return self.sentence.format(**self.values)
 
 
-class NotRememberedError(ChatError):
-    """A reply could not become a part of the history."""
+class RefusedError(ChatError):
+    """What was asked for is not done; the sentence stands where the error is raised.
 
-    sentence = "I could not remember this."
+    It is English, says what to do where that helps, and has `{name}` places that the keyword
+    arguments fill.
+    """
+
+    def __init__(self, sentence: str, **values: object) -> None:
+        super().__init__(**values)
+        self.sentence = sentence
 
 
-class StoreUnavailableError(NotRememberedError):
+class AdmissionError(RefusedError):
+    """A message that is not taken in."""
+
+
+class WrongInputError(RefusedError):
+    """A text or a number of the caller's cannot be used: no setting has to be changed for it."""
+
+
+class StartError(RefusedError):
+    """The bot cannot start; `exit_code` is for the supervisor."""
+
+    exit_code: ClassVar[int] = EXIT_UNAVAILABLE
+
+
+class WrongSettingsError(StartError):
+    """A setting is wrong: starting again without changing it would fail again."""
+
+    exit_code = EXIT_WRONG_SETTINGS
+
+
+class SeveralWrongSettingsError(WrongSettingsError):
+    """More than one setting is wrong; `mistakes` holds a sentence for each."""
+
+    def __init__(self, mistakes: Sequence[WrongSettingsError]) -> None:
+        super().__init__("{mistakes}", mistakes="\n".join(map(str, mistakes)))
+        self.mistakes = tuple(mistakes)
+
+
+class UnavailableError(StartError):
+    """Something that the bot needs is not there."""
+
+
+class ModelError(UnavailableError):
+    """The model is missing, broken or refused."""
+
+
+class DatabaseError(UnavailableError):
+    """The database is missing, newer than the code, or locked by another key."""
+
+
+class StoreUnavailableError(ChatError):
     """The database cannot be used now: locked, full, read-only or away."""
 
     sentence = "I cannot reach my memory right now: please try again in a minute."
 
 
-class ScopeMovedError(NotRememberedError):
+class ScopeMovedError(ChatError):
     """The conversation was reset, or went on elsewhere, while the reply was made."""
 
     sentence = "This conversation has moved on."
-
-
-class AdmissionError(ChatError):
-    """A message that is not taken in."""
-
-    sentence = "I cannot take this message right now."
-
-
-class CoolingDownError(AdmissionError):
-    """The member wrote again before the cooldown was over."""
-
-    sentence = "One moment, please: I did not take that in. Please send it again in {seconds} s."
-
-
-class QueueFullError(AdmissionError):
-    """The queue has no place left."""
-
-    sentence = (
-        "Too many people are talking to me right now, and I did not take that in: please send it "
-        "again in a minute."
-    )
-
-
-class TooManyPendingError(AdmissionError):
-    """The member already waits for several replies."""
-
-    sentence = (
-        "I am still answering your earlier messages and did not take that in: please send it again "
-        "when you have my replies."
-    )
 
 
 class EngineError(ChatError):
@@ -154,7 +160,7 @@ class DeadlineError(EngineError):
 
 
 class WithdrawnError(EngineError):
-    """Somebody withdrew the request."""
+    """The request was withdrawn."""
 
     sentence = "This reply was cancelled."
 
@@ -171,116 +177,13 @@ class NoFitReplyError(ChatError):
     sentence = "Hm, I am at a loss for words. Could you put that another way?"
 
 
-class BlockedTextError(ChatError):
-    """A text, or what the model went on with, holds words that BLOCKED_WORDS keeps from us."""
-
-    sentence = "There are words in it that I do not say: please try again, or begin another text."
-
-
 class InvalidSettingError(ChatError):
     """A value that is not a number of the right kind or is out of its bounds."""
 
     sentence = "`{name}` must be between {low} and {high}; you gave {value}."
 
 
-class UnknownChoiceError(ChatError):
-    """A value that is none of an option's choices: Discord's clients offer no other."""
-
-    sentence = "“{value}” is not a choice of `{name}`."
-
-
-class UnknownCommandError(ChatError):
-    """A line at the terminal that begins with a slash and is none of its commands."""
-
-    sentence = "There is no such command: a line that begins with / is one of {commands}."
-
-
-class NotAllowedError(ChatError):
-    """The member lacks a permission."""
-
-    sentence = "You need the permission “{permission}” for that."
-
-
-class NotHereError(ChatError):
-    """A command that makes no sense in this place."""
-
-    sentence = "That works only in a server, not in a direct message."
-
-
-class NotOpenError(ChatError):
-    """The operator's lists keep a member, a role or a place from the bot."""
-
-    sentence = (
-        "The person who runs me has not opened me to you here: only `/help`, `/privacy` and "
-        "`/mydata` work."
-    )
-
-
-class TooSoonError(ChatError):
-    """A command that costs much, used again too soon."""
-
-    sentence = "You have just done that: it works again in {seconds} s."
-
-
-class CommandChangedError(ChatError):
-    """Discord still shows an older form of a command, or one that is gone."""
-
-    sentence = "This command has changed: please try again in a minute."
-
-
-class NothingSaidError(ChatError):
-    """A message that mentions the bot and says nothing."""
-
-    sentence = "Hello! Write something in the message that mentions me, and I will answer."
-
-
-class OnlyTextError(ChatError):
-    """A message with nothing in it that can be read: a picture, a sticker, invisible characters."""
-
-    sentence = "I can only read text: please say it in words."
-
-
 class OwnFaultError(ChatError):
     """A bug: the log holds what happened."""
 
     sentence = "Something went wrong on my side: please try again."
-
-
-class StartError(ChatError):
-    """The bot cannot start; `exit_code` is for the supervisor.
-
-    Each raise brings its own English sentence, which says what to do, with `{name}` places
-    that the keyword arguments fill.
-    """
-
-    exit_code: ClassVar[int] = EXIT_UNAVAILABLE
-
-    def __init__(self, sentence: str, **values: object) -> None:
-        super().__init__(**values)
-        self.sentence = sentence
-
-
-class WrongSettingsError(StartError):
-    """A setting is wrong: starting again without changing it would fail again."""
-
-    exit_code = EXIT_WRONG_SETTINGS
-
-
-class SeveralWrongSettingsError(WrongSettingsError):
-    """More than one setting is wrong; `mistakes` holds a sentence for each."""
-
-    def __init__(self, mistakes: Sequence[WrongSettingsError]) -> None:
-        super().__init__("{mistakes}", mistakes="\n".join(map(str, mistakes)))
-        self.mistakes = tuple(mistakes)
-
-
-class UnavailableError(StartError):
-    """Something that the bot needs is not there."""
-
-
-class ModelError(UnavailableError):
-    """The model is missing, broken or refused."""
-
-
-class DatabaseError(UnavailableError):
-    """The database is missing, newer than the code, or locked by another key."""

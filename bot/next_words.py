@@ -6,7 +6,7 @@ from dataclasses import replace
 from bot.dialogue.continuation import Continuation, Likely, Step
 from bot.dialogue.sampling import Number, SamplingParams
 from bot.dialogue.text import clean, is_blank
-from bot.errors import WrongSettingsError
+from bot.errors import WrongInputError
 from bot.rendering.columns import aligned, width
 from bot.rendering.token_labels import cut, readable
 from bot.texts import say
@@ -18,13 +18,13 @@ _MAX_TOKEN_COLUMNS = 16
 
 
 def check_text(text: str) -> str:
-    """`text` as it is; raises WrongSettingsError where there is nothing to go on with."""
+    """`text` as it is; raises WrongInputError where there is nothing to go on with."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise WrongSettingsError("The text is not valid UTF-8: write it anew.") from None
+        raise WrongInputError("The text is not valid UTF-8: write it anew.") from None
     if is_blank(text):
-        raise WrongSettingsError("The text is empty: write how it begins.")
+        raise WrongInputError("The text is empty: write how it begins.")
     return text
 
 

@@ -64,6 +64,8 @@ DEMONSTRATION = mark(
     "It speaks with the embedded demonstration voice, which knows a little small talk and no more."
 )
 
+ONLY_TEXT = mark("I can only read text: please say it in words.")
+
 
 @cache
 def _catalogue(language: str) -> gettext.NullTranslations:

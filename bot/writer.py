@@ -13,7 +13,7 @@ from bot.dialogue.continuation import Attention, Continuation, Step
 from bot.dialogue.prompt import Tokenizer
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.request import Engine, Prediction, PredictionRequest
-from bot.errors import BlockedTextError, WrongSettingsError
+from bot.errors import RefusedError, WrongInputError
 from bot.ports import TokenizerThread
 from bot.spelling import attention_of, continuation_of
 
@@ -69,8 +69,8 @@ class Writer:
     async def write(self, wish: Wish) -> Writing:
         """Go on with a text.
 
-        Raises BlockedTextError for words that are not said, WrongSettingsError for a text of which
-        the model knows no letter, InvalidSettingError for a layer that is not there, EngineErrors.
+        Raises RefusedError for words that are not said, WrongInputError for a text of which the
+        model knows no letter, InvalidSettingError for a layer that is not there, EngineErrors.
         """
         deadline = time.monotonic() + self._deadline_seconds
         text_ids = await self._tokenizer.run(partial(_encode, wish.text, self._is_blocked))
@@ -81,10 +81,10 @@ class Writer:
 
 
 def check_length(length: int, num_text_tokens: int, window: int) -> None:
-    """Raise WrongSettingsError where a text that fits leaves no room for `length` more tokens."""
+    """Raise WrongInputError where a text that fits leaves no room for `length` more tokens."""
     room = window - num_text_tokens
     if room > 0 and not 1 <= length <= room:
-        raise WrongSettingsError(
+        raise WrongInputError(
             "After this text there is room for 1 to {room} more tokens in the model's window "
             "of {window}: --length cannot be {length}.",
             window=window,
@@ -97,19 +97,24 @@ def _says_all(_: str) -> bool:
     return False
 
 
-def _encode(text: str, is_blocked: IsBlocked, tokenizer: Tokenizer) -> tuple[int, ...]:
+def _check_words(text: str, is_blocked: IsBlocked) -> None:
     if is_blocked(text):
-        raise BlockedTextError
+        raise RefusedError(
+            "There are words in it that I do not say: please try again, or begin another text."
+        )
+
+
+def _encode(text: str, is_blocked: IsBlocked, tokenizer: Tokenizer) -> tuple[int, ...]:
+    _check_words(text, is_blocked)
     text_ids = tuple(tokenizer.encode(text))
     if not text_ids:
-        raise WrongSettingsError("The model knows no letter of this text: write another one.")
+        raise WrongInputError("The model knows no letter of this text: write another one.")
     return text_ids
 
 
 def _spell(prediction: Prediction, is_blocked: IsBlocked, tokenizer: Tokenizer) -> Writing:
     continuation = continuation_of(prediction, tokenizer)
-    if is_blocked(continuation.text):
-        raise BlockedTextError
+    _check_words(continuation.text, is_blocked)
     first_steps = []
     for number, step in enumerate(continuation.steps[:NUM_FIRST_STEPS]):
         ids = continuation.ids[: continuation.num_text_tokens + number]

@@ -9,7 +9,10 @@ import discord
 from bot.dialogue.sampling import EffectiveParams, Layer, Number
 from bot.rendering.columns import aligned
 from bot.rendering.settings_table import settings_rows, written
-from bot.texts import say
+from bot.texts import mark, say
+
+# Discord's clients offer no other value: such a one is forged.
+UNKNOWN_CHOICE = mark("“{value}” is not a choice of `{name}`.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from bot.errors import TooSoonError
+from bot.errors import RefusedError
 
 
 class Pace:
@@ -18,12 +18,15 @@ class Pace:
 
     @contextmanager
     def once(self, user_id: int) -> Iterator[None]:
-        """Do it now; what fails does not count. Raises TooSoonError."""
+        """Do it now; what fails does not count. Raises RefusedError."""
         now = self._clock()
         for other in [one for one, free_at in self._free_at.items() if free_at <= now]:
             del self._free_at[other]
         if user_id in self._free_at:
-            raise TooSoonError(seconds=math.ceil(self._free_at[user_id] - now))
+            raise RefusedError(
+                "You have just done that: it works again in {seconds} s.",
+                seconds=math.ceil(self._free_at[user_id] - now),
+            )
         self._free_at[user_id] = now + self._seconds
         try:
             yield

@@ -5,8 +5,11 @@ from discord import app_commands
 
 from bot.dialogue.sampling import Place
 from bot.dialogue.turn import Scope
-from bot.errors import NotHereError
+from bot.errors import RefusedError
+from bot.texts import mark
 from cogs._convert import scope_of
+
+NOT_HERE = mark("That works only in a server, not in a direct message.")
 
 IN_SERVERS_AND_DMS = app_commands.AppCommandContext(
     guild=True, dm_channel=True, private_channel=False
@@ -36,5 +39,5 @@ def scope_at(interaction: discord.Interaction, history: str) -> Scope:
 
 def _channel_id(interaction: discord.Interaction) -> int:
     if interaction.channel_id is None:  # a kind of channel that discord.py does not know
-        raise NotHereError
+        raise RefusedError(NOT_HERE)
     return interaction.channel_id

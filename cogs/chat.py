@@ -14,13 +14,13 @@ from bot.dialogue.turn import Utterance
 from bot.errors import (
     AdmissionError,
     ChatError,
-    NothingSaidError,
-    OnlyTextError,
     OwnFaultError,
+    RefusedError,
     StoreUnavailableError,
 )
 from bot.ports import ServerStore
 from bot.settings import Settings
+from bot.texts import ONLY_TEXT, mark
 from cogs._convert import has_more_than_a_mention, is_for_us, text_of, utterance_of, wordless
 from cogs._courier import DiscordCourier
 from cogs._departures import purge_departed
@@ -28,6 +28,8 @@ from cogs._fence import can_answer, is_welcome, is_written_by_a_person
 from cogs._outgoing import Outgoing
 
 logger = logging.getLogger(__name__)
+
+NOTHING_SAID = mark("Hello! Write something in the message that mentions me, and I will answer.")
 
 
 class Chat(commands.Cog):
@@ -154,7 +156,7 @@ class Chat(commands.Cog):
             else:
                 self._delivery.accept(said)
         except AdmissionError as error:
-            _log_drop(message, type(error).__name__)
+            _log_drop(message, f"refused with “{error}”")
             await self._decline(said, error)
 
     async def _hint(self, said: Utterance, message: discord.Message) -> None:
@@ -162,7 +164,9 @@ class Chat(commands.Cog):
         is_unreadable = has_more_than_a_mention(message, self._bot_id)
         self._admission.admit(said.author_id)
         try:
-            await self._courier.say(said, OnlyTextError() if is_unreadable else NothingSaidError())
+            await self._courier.say(
+                said, RefusedError(ONLY_TEXT if is_unreadable else NOTHING_SAID)
+            )
         finally:
             self._admission.release(said.author_id)
 

@@ -9,16 +9,11 @@ import discord
 from discord import app_commands
 
 from bot.client import ChatBot
-from bot.errors import (
-    ChatError,
-    CommandChangedError,
-    NotAllowedError,
-    NotHereError,
-    OwnFaultError,
-)
+from bot.errors import ChatError, OwnFaultError, RefusedError
 from bot.texts import explain, mark, say
 from cogs._answers import tell
 from cogs._locale import locale_of
+from cogs._places import NOT_HERE
 
 logger = logging.getLogger(__name__)
 
@@ -51,19 +46,24 @@ async def on_command_error(
 
 
 def expected(error: BaseException, locale: str) -> ChatError:
-    """`error` as something that can be told; OwnFaultError for what nobody foresaw."""
+    """`error` as something that can be told; OwnFaultError for what no rule names."""
     match error:
         case ChatError():
             return error
         case app_commands.MissingPermissions():
-            return NotAllowedError(permission=_permission(error.missing_permissions[0], locale))
+            permission = _permission(error.missing_permissions[0], locale)
+            return RefusedError(
+                "You need the permission “{permission}” for that.", permission=permission
+            )
         case app_commands.NoPrivateMessage():
-            return NotHereError()
+            return RefusedError(NOT_HERE)
         # A value that no client offers: it knows an older form of the command, or it is forged.
-        case app_commands.TransformerError():
-            return CommandChangedError()
-        case app_commands.CommandNotFound() | app_commands.CommandSignatureMismatch():
-            return CommandChangedError()
+        case (
+            app_commands.TransformerError()
+            | app_commands.CommandNotFound()
+            | app_commands.CommandSignatureMismatch()
+        ):
+            return RefusedError("This command has changed: please try again in a minute.")
         case _:
             return OwnFaultError()
 

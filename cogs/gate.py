@@ -5,14 +5,17 @@ from typing import Any
 import discord
 
 from bot.client import ChatBot
-from bot.errors import NotOpenError
 from bot.settings import Settings
-from bot.texts import explain
+from bot.texts import mark, say
 from cogs._answers import tell
 from cogs._fence import is_open_to
 from cogs._locale import locale_of
 
 OPEN_TO_ALL = "open_to_all"  # in a command's extras: no list of the operator's closes it
+NOT_OPEN = mark(
+    "The person who runs me has not opened me to you here: only `/help`, `/privacy` and "
+    "`/mydata` work."
+)
 
 
 class Gate:
@@ -29,7 +32,7 @@ class Gate:
         in_server = interaction.guild_id is not None
         if is_open_to(interaction.user, interaction.channel, self._settings, in_server=in_server):
             return True
-        await tell(interaction, explain(NotOpenError(), locale_of(interaction)))
+        await tell(interaction, say(NOT_OPEN, locale_of(interaction)))
         return False
 
 

@@ -13,11 +13,11 @@ from discord.ext import commands
 
 from bot.client import ChatBot
 from bot.delivery import Delivery
-from bot.errors import UnknownChoiceError
+from bot.errors import RefusedError
 from bot.ports import PrivacyStore
 from bot.settings import Settings
 from bot.texts import say
-from cogs._answers import tell
+from cogs._answers import UNKNOWN_CHOICE, tell
 from cogs._locale import LEAVES_NO_TRACE, locale_of
 from cogs._pace import Pace
 from cogs._places import (
@@ -97,7 +97,7 @@ class PrivacyCommands(commands.Cog):
         and nothing to remember over a restart.
         """
         if confirm != CONFIRMED:
-            raise UnknownChoiceError(name="confirm", value=confirm[:40])
+            raise RefusedError(UNKNOWN_CHOICE, name="confirm", value=confirm[:40])
         await interaction.response.defer(ephemeral=True)
         with self._pace.once(interaction.user.id):
             await self._delivery.forget_member(interaction.user.id)

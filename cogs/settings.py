@@ -20,11 +20,11 @@ from bot.dialogue.sampling import (
     check,
     resolve,
 )
-from bot.errors import NotHereError, UnknownChoiceError
+from bot.errors import RefusedError
 from bot.ports import SamplingStore
-from cogs._answers import Change, change_answer, settings_answer, tell
+from cogs._answers import UNKNOWN_CHOICE, Change, change_answer, settings_answer, tell
 from cogs._locale import locale_of
-from cogs._places import in_servers_and_dms, installed_in_servers, place_of
+from cogs._places import NOT_HERE, in_servers_and_dms, installed_in_servers, place_of
 
 NUM_REPEATED = 40  # characters of a forged value that its error repeats
 DEFAULTS = "defaults"  # the preset that empties a layer
@@ -172,15 +172,15 @@ def chosen_layer(interaction: discord.Interaction, apply_to: str) -> Layer:
     """The layer that `apply_to` names, if the member may change it.
 
     Discord's own permissions for a command can be altered by a server: these are checked here.
-    Raises UnknownChoiceError, NotHereError, MissingPermissions.
+    Raises RefusedError and MissingPermissions.
     """
     layer = LAYERS.get(apply_to)
     if layer is None:
-        raise UnknownChoiceError(name="apply_to", value=_beginning(apply_to))
+        raise RefusedError(UNKNOWN_CHOICE, name="apply_to", value=_beginning(apply_to))
     if layer is Layer.MEMBER:
         return layer
     if interaction.guild_id is None:
-        raise NotHereError
+        raise RefusedError(NOT_HERE)
     granted = interaction.permissions
     if layer is Layer.CHANNEL and not (granted.manage_channels or granted.administrator):
         raise app_commands.MissingPermissions(["manage_channels"])
@@ -192,10 +192,10 @@ def chosen_layer(interaction: discord.Interaction, apply_to: str) -> Layer:
 def chosen_values(preset: str | None, named: Mapping[str, Any]) -> dict[str, Number]:
     """The values of the preset, then those that were named one by one.
 
-    Raises UnknownChoiceError, InvalidSettingError.
+    Raises RefusedError and InvalidSettingError.
     """
     if preset is not None and preset != DEFAULTS and preset not in PRESETS:
-        raise UnknownChoiceError(name="preset", value=_beginning(preset))
+        raise RefusedError(UNKNOWN_CHOICE, name="preset", value=_beginning(preset))
     values = {**PRESETS.get(preset or DEFAULTS, {}), **named}
     return {name: check(name, _beginning(value)) for name, value in values.items()}
 

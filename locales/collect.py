@@ -21,7 +21,16 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("bot", "cogs")
 SPEAKERS = frozenset(
     {"say", "mark", "locale_str"}
-    | {"StartError", "WrongSettingsError", "UnavailableError", "ModelError", "DatabaseError"}
+    | {
+        "RefusedError",
+        "AdmissionError",
+        "WrongInputError",
+        "StartError",
+        "WrongSettingsError",
+        "UnavailableError",
+        "ModelError",
+        "DatabaseError",
+    }
 )
 ATTRIBUTE = "sentence"
 

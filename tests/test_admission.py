@@ -3,7 +3,7 @@
 import pytest
 
 from bot.admission import NOTICE_SECONDS, Admission, AdmissionLimits
-from bot.errors import CoolingDownError, QueueFullError, TooManyPendingError
+from bot.errors import AdmissionError
 
 
 class Clock:
@@ -27,9 +27,8 @@ def test_a_member_cools_down_and_is_told_for_how_long() -> None:
     gate = admission(clock, cooldown_seconds=5)
     gate.admit(1)
     clock.now += 2.5
-    with pytest.raises(CoolingDownError) as refusal:
+    with pytest.raises(AdmissionError, match="again in 3 s"):
         gate.admit(1)
-    assert refusal.value.values == {"seconds": 3}
     clock.now += 2.5
     gate.admit(1)
 
@@ -45,7 +44,7 @@ def test_the_queue_is_bounded_for_all_members_together() -> None:
     gate = admission(Clock(), max_queue=2)
     gate.admit(1)
     gate.admit(2)
-    with pytest.raises(QueueFullError):
+    with pytest.raises(AdmissionError, match="Too many people"):
         gate.admit(3)
     gate.release(1)
     gate.admit(3)
@@ -55,7 +54,7 @@ def test_the_queue_is_bounded_for_each_member() -> None:
     gate = admission(Clock(), max_pending=2)
     gate.admit(1)
     gate.admit(1)
-    with pytest.raises(TooManyPendingError):
+    with pytest.raises(AdmissionError, match="your earlier messages"):
         gate.admit(1)
     gate.admit(2)
 
@@ -64,7 +63,7 @@ def test_a_refused_message_does_not_begin_a_cooldown() -> None:
     clock = Clock()
     gate = admission(clock, max_queue=1, cooldown_seconds=5)
     gate.admit(1)
-    with pytest.raises(QueueFullError):
+    with pytest.raises(AdmissionError, match="Too many people"):
         gate.admit(2)
     gate.release(1)
     gate.admit(2)
@@ -73,7 +72,7 @@ def test_a_refused_message_does_not_begin_a_cooldown() -> None:
 def test_a_message_from_before_a_restart_takes_a_place_without_being_asked() -> None:
     gate = admission(Clock(), max_pending=1, cooldown_seconds=5)
     gate.readmit(1)
-    with pytest.raises(TooManyPendingError):
+    with pytest.raises(AdmissionError, match="your earlier messages"):
         gate.admit(1)
     gate.release(1)
     gate.admit(1)
@@ -111,6 +110,6 @@ def test_a_cooldown_ends_with_its_last_second(seconds: float, is_admitted: bool)
     if is_admitted:
         gate.admit(1)
         return
-    with pytest.raises(CoolingDownError) as refusal:
+    with pytest.raises(AdmissionError, match="One moment") as refusal:
         gate.admit(1)
     assert refusal.value.values == {"seconds": 1}

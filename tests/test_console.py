@@ -18,7 +18,7 @@ from bot.console import EXIT_UNANSWERED, Console, WatchedHistory, answer_all, re
 from bot.console_answers import COMMANDS
 from bot.dialogue.guards import Fault
 from bot.dialogue.sampling import PRESETS
-from bot.errors import InvalidSettingError, OnlyTextError
+from bot.errors import InvalidSettingError, RefusedError
 from bot.foundation import Foundation, build_conversation
 from bot.settings import VARIABLES, Settings
 from bot.store.database import Database, open_database
@@ -215,7 +215,7 @@ async def test_after_a_reset_nothing_is_remembered(
 
 
 async def test_what_nobody_would_see_is_not_answered(console: Console) -> None:
-    with pytest.raises(OnlyTextError):
+    with pytest.raises(RefusedError, match="only read text"):
         await console.respond("\u200b")
 
 

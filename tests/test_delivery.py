@@ -7,7 +7,7 @@ import pytest
 
 from bot.dialogue.turn import Scope
 from bot.engine.request import Completion, GenerationRequest
-from bot.errors import EngineBrokenError, NoFitReplyError, OwnFaultError, TooManyPendingError
+from bot.errors import AdmissionError, EngineBrokenError, NoFitReplyError, OwnFaultError
 from bot.ports import SendTroubleError
 from bot.store.database import Database
 from tests.fakes import ScriptedEngine
@@ -166,7 +166,7 @@ async def test_a_member_cannot_fill_the_queue(database: Database) -> None:
     await rooms.delivery.start(rooms.courier)
     rooms.delivery.accept(said("a", 1))
     rooms.delivery.accept(said("b", 2))
-    with pytest.raises(TooManyPendingError):
+    with pytest.raises(AdmissionError, match="your earlier messages"):
         rooms.delivery.accept(said("c", 3))
     rooms.engine.gate.set()
     await settled(rooms)

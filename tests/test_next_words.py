@@ -9,7 +9,7 @@ from bot.__main__ import main
 from bot.dialogue.continuation import Continuation, Likely, Step, Survivors
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.linear import can_quantise
-from bot.errors import InvalidSettingError, UnavailableError, WrongSettingsError
+from bot.errors import InvalidSettingError, UnavailableError, WrongInputError
 from bot.grammar import build_parser
 from bot.next_words import check_text, params_for, table_of, text_of
 from bot.rendering.attention_picture import save_picture
@@ -121,13 +121,13 @@ def test_fifty_tokens_are_added_unless_another_number_is_wished_for(locale: str)
 
 @pytest.mark.parametrize("text", ["", "  \n", "\u200d"])
 def test_an_empty_text_is_refused(text: str) -> None:
-    with pytest.raises(WrongSettingsError, match="empty"):
+    with pytest.raises(WrongInputError, match="empty"):
         check_text(text)
 
 
 def test_a_text_goes_in_as_it_is() -> None:
     assert check_text(" cats ") == " cats "
-    with pytest.raises(WrongSettingsError, match="UTF-8"):
+    with pytest.raises(WrongInputError, match="UTF-8"):
         check_text("\udcff")
 
 
@@ -142,7 +142,7 @@ def test_pairs_are_not_repeated_and_only_what_is_wished_differs_from_the_default
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        ([""], 78, "The text is empty: write how it begins."),
+        ([""], 65, "The text is empty: write how it begins."),
         (["hi", "--top-p", "9"], 65, "`top_p` must be between 0.05 and 1.0; you gave 9.0."),
         (["hi", "--attention", "no/x.png"], 69, "no/x.png is no place for a picture: name a file."),
     ],
@@ -239,6 +239,6 @@ def test_a_model_that_does_not_show_what_it_looks_at_is_one_sentence(tmp_path: P
 
 def test_a_text_may_fill_the_window_and_no_more() -> None:
     check_length(56, 200, 256)
-    with pytest.raises(WrongSettingsError, match=r"1 to 56 more .* cannot be 57"):
+    with pytest.raises(WrongInputError, match=r"1 to 56 more .* cannot be 57"):
         check_length(57, 200, 256)
     check_length(1, 256, 256)  # the text itself is too long: the engine says so

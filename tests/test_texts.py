@@ -4,13 +4,13 @@ import pytest
 
 from bot.errors import (
     ChatError,
-    CoolingDownError,
     InvalidSettingError,
-    QueueFullError,
+    NumericError,
+    RefusedError,
     UnavailableError,
-    UnknownChoiceError,
 )
 from bot.texts import _catalogue, explain, language_of, mark, say, terminal_locale
+from cogs._answers import UNKNOWN_CHOICE
 
 SENTENCE = "This reply was cancelled."
 IN_KOREAN = "이 답은 취소됐어요."
@@ -46,7 +46,10 @@ def test_without_its_catalogue_a_language_falls_back_to_english(
 
 
 def test_places_are_filled_in_both_languages() -> None:
-    error = CoolingDownError(seconds=3)
+    error = RefusedError(
+        "One moment, please: I did not take that in. Please send it again in {seconds} s.",
+        seconds=3,
+    )
     assert explain(error, "en-US") == (
         "One moment, please: I did not take that in. Please send it again in 3 s."
     )
@@ -61,14 +64,14 @@ def test_places_are_filled_in_both_languages() -> None:
 )
 @pytest.mark.parametrize("locale", ["en", "ko"])
 def test_braces_in_a_value_are_only_text(value: str, locale: str) -> None:
-    told = explain(UnknownChoiceError(name="preset", value=value), locale)
+    told = explain(RefusedError(UNKNOWN_CHOICE, name="preset", value=value), locale)
     assert f"“{value}”" in told
     assert "`preset`" in told
 
 
 def test_an_error_is_explained_in_the_language_of_the_reader() -> None:
-    assert explain(QueueFullError(), "ko") != explain(QueueFullError(), "de")
-    assert explain(QueueFullError(), "de") == QueueFullError.sentence
+    assert explain(NumericError(), "ko") != explain(NumericError(), "de")
+    assert explain(NumericError(), "de") == NumericError.sentence
     assert explain(ChatError(), "ko") == "문제가 생겼어요."
 
 

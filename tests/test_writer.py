@@ -8,7 +8,7 @@ import pytest
 
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.request import LAST_LAYER, Prediction, PredictionRequest, Prospect
-from bot.errors import BlockedTextError, WrongSettingsError
+from bot.errors import RefusedError, WrongInputError
 from bot.outside import OutsideEngine
 from bot.writer import NUM_FIRST_STEPS, Wish, Writer
 from tests.fakes import InlineTokenizerThread, ScriptedEngine
@@ -38,11 +38,11 @@ async def test_what_was_added_is_told_apart_with_its_words() -> None:
 
 async def test_words_that_are_not_said_are_refused_before_and_after() -> None:
     engine = ScriptedEngine()
-    with pytest.raises(BlockedTextError):
+    with pytest.raises(RefusedError, match="do not say"):
         await writer_on(engine).write(replace(WISH, text="my dog"))
     assert engine.predicted == []
     engine.goes_on_with = "g"
-    with pytest.raises(BlockedTextError):
+    with pytest.raises(RefusedError, match="do not say"):
         await writer_on(engine).write(replace(WISH, text="my do"))
 
 
@@ -80,7 +80,7 @@ async def test_texts_come_one_after_the_other_and_their_waiting_counts() -> None
 
 
 async def test_a_text_without_a_token_is_one_sentence() -> None:
-    with pytest.raises(WrongSettingsError, match="knows no letter"):
+    with pytest.raises(WrongInputError, match="knows no letter"):
         await writer_on(ScriptedEngine()).write(replace(WISH, text=""))
 
 

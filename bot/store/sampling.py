@@ -6,7 +6,6 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, delete, or_, select
 
 from bot.dialogue.sampling import BOUNDS, Layer, Number, Overrides, Place, check
-from bot.errors import NotHereError
 from bot.store.database import Database
 from bot.store.rows import NOBODY, insert_or_replace
 from bot.store.tables import sampling_override
@@ -32,7 +31,7 @@ class SqlSampling:
     async def save(self, layer: Layer, place: Place, values: Mapping[str, Number]) -> None:
         """Set `values` in `layer` at `place`; what is not named stays as it is.
 
-        Raises InvalidSettingError, and NotHereError for a server's layer in a direct message.
+        Raises InvalidSettingError, and ValueError for a server's layer in a direct message.
         """
         checked = {field: check(field, value) for field, value in values.items()}
         key = _key(layer, place)
@@ -74,7 +73,7 @@ def _key(layer: Layer, place: Place) -> dict[str, Any]:
     if layer is Layer.DEFAULT:
         raise ValueError("the defaults come from the settings and are not stored")
     if guild_id == NOBODY:
-        raise NotHereError
+        raise ValueError("a direct message has no server whose layers could change")
     if layer is Layer.CHANNEL:
         return _columns(layer, guild_id=guild_id, channel_id=place.channel_id)
     return _columns(layer, guild_id=guild_id)

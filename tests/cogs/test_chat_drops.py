@@ -58,7 +58,8 @@ async def test_a_message_that_is_not_taken_in_is_named(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     await stage.alice.send(stage.channel, f"{stage.us} hello")
-    assert await reason(stage, caplog) == "CoolingDownError."
+    told = "One moment, please: I did not take that in. Please send it again in 600 s."
+    assert await reason(stage, caplog) == f"refused with “{told}”."
 
 
 async def test_another_bot_is_named(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,10 +4,10 @@ import sys
 
 import pytest
 
-from bot.errors import DeadlineError, NothingSaidError, OnlyTextError, OwnFaultError
+from bot.errors import DeadlineError, OwnFaultError
+from bot.texts import ONLY_TEXT
+from cogs.chat import NOTHING_SAID
 from tests.cogs.stage import Stage
-
-ONLY_TEXT = OnlyTextError.sentence
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ async def test_a_forward_gets_a_sentence(stage: Stage) -> None:
 async def test_a_bare_mention_gets_a_hint(stage: Stage) -> None:
     question = await stage.alice.send(stage.channel, stage.us)
     (hint,) = stage.ours()
-    assert hint.content == NothingSaidError.sentence
+    assert hint.content == NOTHING_SAID
     assert hint.reference is not None
     assert hint.reference.message_id == question.id
     assert stage.posts()[0]["nonce"] == f"n{question.id}"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bot.client import ChatBot
-from bot.errors import NotOpenError
 from bot.settings import Settings
+from cogs.gate import NOT_OPEN
 from tests.cogs.commands_bot import World, commands_world, text_of
 from tests.cogs.stage import build_services
 
@@ -53,12 +53,12 @@ async def test_who_is_fenced_out_gets_one_sentence_and_keeps_their_rights(
         for channel in (world.channel, thread):
             for command, options in CLOSED:
                 result = await world.alice.slash(channel, command, **options)
-                assert text_of(result) == NotOpenError.sentence
+                assert text_of(result) == NOT_OPEN
                 assert result.ephemeral
         assert await world.stored(world.place()) == {}
         for command, options in OPEN:
             result = await world.alice.slash(world.channel, command, **options)
-            assert text_of(result) != NotOpenError.sentence
+            assert text_of(result) != NOT_OPEN
 
 
 @pytest.mark.parametrize("overrides", [{"allow_dms": False}, {"allowed_role_ids": [1]}])
@@ -66,7 +66,7 @@ async def test_closed_direct_messages_are_closed_to_commands(
     tmp_path: Path, overrides: dict[str, object]
 ) -> None:
     async with commands_world(tmp_path, **overrides) as world:
-        assert text_of(await world.alice.user.slash("status")) == NotOpenError.sentence
+        assert text_of(await world.alice.user.slash("status")) == NOT_OPEN
         assert "**What I keep**" in text_of(await world.alice.user.slash("privacy"))
 
 
@@ -77,4 +77,4 @@ async def test_who_is_welcome_may_use_every_command(tmp_path: Path) -> None:
         await fence(world, allowed_role_ids=[role.id], allowed_channel_ids=[world.channel.id])
         for command, options in CLOSED:
             result = await friend.slash(world.channel, command, **options)
-            assert text_of(result) != NotOpenError.sentence
+            assert text_of(result) != NOT_OPEN

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.dialogue.sampling import Layer, Place, SamplingParams, resolve
-from bot.errors import InvalidSettingError, NotHereError
+from bot.errors import InvalidSettingError
 from bot.store.database import Database
 from bot.store.sampling import SqlSampling
 
@@ -41,9 +41,9 @@ async def test_direct_messages_know_only_the_member(sampling: SqlSampling) -> No
     assert await sampling.overrides(DIRECT) == {Layer.MEMBER: {"temperature": 1.5}}
     assert await sampling.overrides(HERE) == {}
     for layer in (Layer.SERVER, Layer.CHANNEL):
-        with pytest.raises(NotHereError):
+        with pytest.raises(ValueError, match="has no server"):
             await sampling.save(layer, DIRECT, {"temperature": 1.5})
-        with pytest.raises(NotHereError):
+        with pytest.raises(ValueError, match="has no server"):
             await sampling.clear(layer, DIRECT)
 
 

@@ -3,7 +3,8 @@
 import asyncio
 import re
 
-from bot.errors import NothingSaidError, OnlyTextError
+from bot.texts import ONLY_TEXT
+from cogs.chat import NOTHING_SAID
 from tests.discord_server.bot_process import BotProcess
 from tests.discord_server.errors import MISSING_PERMISSIONS
 from tests.discord_server.faults import Hold
@@ -14,7 +15,6 @@ from tests.whole_bot.traces import files_with
 
 WORD = "quokka"
 OVERRIDE, ISOLATE, END = "\u202e", "\u2066", "\u202c"
-ONLY_TEXT, NOTHING_SAID = OnlyTextError.sentence, NothingSaidError.sentence
 DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 ANSWERED = {

@@ -140,7 +140,6 @@ class Settings(BaseSettings):
     blocked_user_ids: Ids = frozenset()
     allowed_role_ids: Ids = frozenset()
     allow_dms: bool = True
-    owner_ids: Ids = frozenset()
     message_content: bool = False
     retention_days: int = Field(default=30, ge=1, le=3650)
     history_key: SecretStr | None = None

@@ -125,9 +125,9 @@ def test_quotes_around_a_value_are_no_part_of_it() -> None:
             "DEV_GUILD_ID must be one Discord id, a whole number, not “Home”.",
         ),
         (
-            "OWNER_IDS",
+            "ALLOWED_ROLE_IDS",
             "1,@me",
-            "OWNER_IDS must be Discord ids, whole numbers separated by commas, not “1,@me”.",
+            "ALLOWED_ROLE_IDS must be Discord ids, whole numbers separated by commas, not “1,@me”.",
         ),
         (
             "PRIVACY_URL",
@@ -176,6 +176,11 @@ def test_a_misspelt_variable_of_the_file_is_refused(
 def test_variables_of_other_programs_are_ignored(tmp_path: Path) -> None:
     env_file = write(tmp_path, "HF_HOME=/x\nPOSTGRES_PASSWORD=x\nTZ=UTC\nexport PATH=/bin\n")
     assert load_settings({"TEMPRATURE": "1"}, env_file) == load()
+
+
+def test_a_setting_of_an_earlier_version_is_no_mistake(tmp_path: Path) -> None:
+    env_file = write(tmp_path, "OWNER_IDS=1, 2\nALLOW_DMS=off\n")
+    assert load_settings({"OWNER_IDS": "1, 2"}, env_file) == load(ALLOW_DMS="off")
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ async def test_wrong_settings_are_all_told_at_once(home: Home) -> None:
         "TOP_P": "nan",
         "MAX_QUEUE": "1.5",
         "ALLOW_DMS": "perhaps",
-        "OWNER_IDS": "ada, 5",
+        "ALLOWED_ROLE_IDS": "ada, 5",
         "PRIVACY_URL": "www",
         "LOG_LEVEL": "loud",
         "DEV_GUILD_ID": "1,2",

@@ -5,7 +5,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: help run test check soak bench locales clean
+.PHONY: help run test check soak bench locales settings tree clean
 
 help:
 	@echo "make run      set up, then run the bot (python -m bot)"
@@ -14,6 +14,8 @@ help:
 	@echo "make soak     many random crashes of a real bot: takes long"
 	@echo "make bench    the benchmarks"
 	@echo "make locales  collect the sentences and compile the catalogues"
+	@echo "make settings write docs/settings.md anew"
+	@echo "make tree     every Python file and what it is for"
 	@echo "make clean    remove what was built; .env and data/ stay"
 
 run: $(VENV)/run.stamp
@@ -39,6 +41,12 @@ bench: $(VENV)/dev.stamp
 locales: $(VENV)/dev.stamp
 	$(BIN)/python -m locales.collect
 
+settings: $(VENV)/run.stamp
+	@$(BIN)/python -m handbook.settings_page
+
+tree: | $(BIN)/python
+	@$(BIN)/python -m handbook.tree
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -49,7 +57,7 @@ $(VENV)/run.stamp: $(SOURCES) | $(BIN)/python
 	@touch $@
 
 $(VENV)/dev.stamp: $(SOURCES) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[dev,playground,train,evaluation]' --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --editable '.[dev,playground,plots,evaluation]' --constraint constraints.txt
 	@touch $(VENV)/run.stamp $@
 
 # The first Python that is new enough: the names that systems give it, newest knowledge first.

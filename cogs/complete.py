@@ -111,7 +111,7 @@ class CompletionCommands(commands.Cog):
                     "There is no picture: the person who runs me has not installed the extra "
                     "{extra} (matplotlib).",
                     locale,
-                    extra="`train`",
+                    extra="`plots`",
                 )
             )
         await tell(interaction, writing_answer(wish.text, writing, notes, locale), files)

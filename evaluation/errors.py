@@ -8,7 +8,7 @@ class InputError(Exception):
 
 
 class MissingExtraError(InputError):
-    """A library of the extra `evaluation` is not installed."""
+    """A library of one of the extras is not installed."""
 
-    def __init__(self, what: str, library: str) -> None:
-        super().__init__(f"{what} needs {library}: run pip install -e '.[evaluation]'.")
+    def __init__(self, what: str, library: str, extra: str = "evaluation") -> None:
+        super().__init__(f"{what} needs {library}: run pip install -e '.[{extra}]'.")

@@ -63,7 +63,7 @@ def _new_figure(num_runs: int, look: Look) -> tuple[Any, Any]:
         # an extra: what draws nothing works without it
         from matplotlib.figure import Figure  # noqa: PLC0415
     except ImportError as error:
-        raise MissingExtraError("Drawing", "matplotlib") from error
+        raise MissingExtraError("Drawing", "matplotlib", extra="plots") from error
     figure: Any = Figure(figsize=(5.2, 1.25 + 0.32 * num_runs), layout="constrained", dpi=160)
     figure.set_facecolor(look.paper)
     axes = figure.add_subplot()

@@ -79,7 +79,7 @@ def _run(options: argparse.Namespace) -> int:
     )
     progress = trainer.progress
     if not draw_curve(progress.curve, options.out / CURVE, progress.validation):
-        _say("No loss curve: matplotlib is not installed (pip install -e '.[train]').")
+        _say("No loss curve: matplotlib is not installed (pip install -e '.[plots]').")
     _export(trainer, options.out / MODEL, grammar, validation)
     return 130 if interrupted else 0
 

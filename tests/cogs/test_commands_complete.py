@@ -171,7 +171,7 @@ async def test_without_matplotlib_the_text_comes_alone_and_says_which_extra_is_m
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = await world.alice.slash(world.channel, "complete", text=TEXT)
     assert "**and so on**" in text_of(result)
-    assert "has not installed the extra `train` (matplotlib)" in text_of(result)
+    assert "has not installed the extra `plots` (matplotlib)" in text_of(result)
     assert attachments_of(result) == []
     assert asked(world).layer is None
 

@@ -6,7 +6,7 @@ import pytest
 from evaluation.__main__ import main
 from evaluation.people import people_items
 
-pytest.importorskip("matplotlib", reason="the extra `evaluation` is not installed")
+pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
 pytest.importorskip("sacrebleu", reason="the extra `evaluation` is not installed")
 pytest.importorskip("nltk", reason="the extra `evaluation` is not installed")
 Capture = pytest.CaptureFixture[str]

@@ -11,7 +11,7 @@ from bot.dialogue.sampling import PRESETS
 from evaluation.__main__ import main
 from evaluation.strategies import STRATEGIES
 
-pytest.importorskip("matplotlib", reason="the extra `evaluation` is not installed")
+pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
 pytest.importorskip("sacrebleu", reason="the extra `evaluation` is not installed")
 pytest.importorskip("nltk", reason="the extra `evaluation` is not installed")
 Capture = pytest.CaptureFixture[str]

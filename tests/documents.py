@@ -1,6 +1,8 @@
-"""What the documents name (code, links, tables, a tree), and what there is of it."""
+"""What the documents name (code, links, tables, folders), and what there is of it."""
 
 import argparse
+import ast
+import builtins
 import importlib
 import re
 from collections.abc import Iterator
@@ -14,11 +16,15 @@ from discord.ext import commands
 
 from bot.client import EXTENSIONS
 from bot.grammar import build_parser
-from tests.source_tree import PACKAGES, ROOT
+from tests.source_tree import PACKAGES, ROOT, SHIPPED, modules
 
 IGNORED = [".git", *(line.strip("/") for line in (ROOT / ".gitignore").read_text().split())]
 READMES = {"en": ROOT / "README.md", "ko": ROOT / "README.ko.md"}
 ENV_EXAMPLE = ROOT / ".env.example"
+ARCHITECTURE, MODELS, SETTINGS, TROUBLESHOOTING = (
+    ROOT / "docs" / f"{name}.md"
+    for name in ("architecture", "models", "settings", "troubleshooting")
+)
 MARKDOWN = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 _FENCED = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -88,18 +94,12 @@ def table_with(text: str, cell: str) -> dict[str, list[str]]:
     raise AssertionError(cell)
 
 
-def tree_of(text: str) -> Iterator[str]:
-    """The paths of the tree in a README, folders with a slash at the end."""
-    (tree,) = [block for block in blocks(text) if block.startswith("bot/")]
-    folders: list[str] = []
-    for line in tree.splitlines():
-        depth = (len(line) - len(line.lstrip())) // 2
-        del folders[depth:]
-        name, explanation = line.split(maxsplit=1)
-        assert explanation
-        yield "".join(folders) + name
-        if name.endswith("/"):
-            folders.append(name)
+def folders_of(text: str) -> list[str]:
+    """The folders of the list in architecture.md, one a line with what it holds."""
+    (block,) = [one for one in blocks(text) if one.startswith("bot/ ")]
+    rows = [line.split(maxsplit=1) for line in block.splitlines()]
+    assert all(explanation for _, explanation in rows)
+    return [folder for folder, _ in rows]
 
 
 def is_ours(path: Path) -> bool:
@@ -149,6 +149,28 @@ def slash_commands() -> frozenset[str]:
     inside = chain.from_iterable(group.walk_commands() for group in groups)
     usable = [one for one in chain(top, inside) if isinstance(one, app_commands.Command)]
     return frozenset(command.qualified_name for command in usable)
+
+
+def folders() -> set[str]:
+    """The folders of the project, and below `bot` and `cogs` every one with code in it."""
+    inside = {path.parent for name in SHIPPED for path in (ROOT / name).rglob("*.py")}
+    top = {path for path in listing("") if path.endswith("/")}
+    return top | {f"{folder.relative_to(ROOT).as_posix()}/" for folder in inside}
+
+
+def classes_in(piece: str) -> set[str]:
+    """What looks like a class: `TwoHumps` anywhere in a piece of code, `One` at its beginning."""
+    several = re.findall(r"(?<![\w./-])[A-Z][a-z]+(?:[A-Z][a-z0-9]*)+(?![\w/-])", piece)
+    return {*several, *re.findall(r"^[A-Z][a-z]\w*(?=$|[.(]\w)", piece)} - listing("")
+
+
+@cache
+def class_names() -> frozenset[str]:
+    """Every class of the project, and those that Python has built in."""
+    nodes = (node for module in modules() for node in module.nodes(ast.ClassDef))
+    return frozenset(
+        {node.name for node in nodes if isinstance(node, ast.ClassDef)} | {*dir(builtins)}
+    )
 
 
 @cache

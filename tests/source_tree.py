@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGES = (
     *("bot", "cogs", "migrations", "locales"),
-    *("training", "evaluation", "benchmarks", "tests"),
+    *("training", "evaluation", "benchmarks", "handbook", "tests"),
 )
 SHIPPED = ("bot", "cogs")
 

@@ -46,7 +46,7 @@ HOMES = {
         *("cogs", "tests"),
     ),
     "simcord": ("bot.playground", "tests"),
-    "pydantic": ("bot.settings", "bot.setting_mistakes", "tests"),
+    "pydantic": ("bot.settings", "bot.setting_mistakes", "handbook", "tests"),
     "pydantic_settings": ("bot.settings", "tests"),
     "dotenv": ("bot.env_file", "tests"),
     "regex": ("bot.dialogue.text", "tests"),
@@ -54,7 +54,7 @@ HOMES = {
 }
 # What a part of the project may not see of the project itself.
 BLIND = {
-    "bot": ("cogs", "training", "evaluation", "benchmarks", "tests"),
+    "bot": ("cogs", "training", "evaluation", "benchmarks", "handbook", "tests"),
     "bot.dialogue": ("bot.engine", "bot.store", "bot.ports", "bot.texts", "bot.settings"),
     "bot.rendering": ("bot.engine", "bot.store", "bot.ports", "bot.settings", "bot.conversation"),
     "bot.engine": ("bot.store", "bot.conversation", "bot.delivery", "bot.client", "bot.settings"),

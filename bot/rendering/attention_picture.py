@@ -30,7 +30,7 @@ def check_drawable(path: Path) -> None:
     if not can_draw():
         raise UnavailableError(
             "A picture needs matplotlib, which is not installed: run "
-            "`{python} -m pip install --editable '.[plots]'`.",
+            "`{python} -m pip install matplotlib`.",
             python=sys.executable,
         )
     if path.is_dir() or not is_there(path.absolute().parent):

@@ -17,7 +17,7 @@ def test_without_matplotlib_one_sentence_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(UnavailableError, match=r"-m pip install --editable '\.\[train\]'"):
+    with pytest.raises(UnavailableError, match="-m pip install matplotlib"):
         check_drawable(tmp_path / "x.png")
 
 

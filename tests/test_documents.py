@@ -47,7 +47,7 @@ MAX_README_LINES = 140
 # What looks like a class and is none: a site, a variable of systemd.
 NO_CLASSES = {"GitHub", "MaxRetentionSec"}
 # What looks like a setting and is none: other programs' variables, SQL.
-NO_SETTINGS = {"HF_TOKEN", "HF_ENDPOINT", "BEGIN_IMMEDIATE"}
+NO_SETTINGS = {"OWNER_IDS", "HF_TOKEN", "HF_ENDPOINT", "BEGIN_IMMEDIATE"}
 PERMISSION_NAMES = {
     "read_messages": "View Channels",
     "send_messages": "Send Messages",

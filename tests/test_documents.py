@@ -45,7 +45,7 @@ MAKEFILE = read(ROOT / "Makefile")
 CATALOGUE = ROOT / "locales" / "ko" / "LC_MESSAGES" / "banter.po"
 MAX_README_LINES = 140
 # What looks like a class and is none: a site, a variable of systemd.
-NO_CLASSES = {"GitHub", "MaxRetentionSec"}
+NO_CLASSES = {"AsyncConnection", "Connection", "GitHub", "MaxRetentionSec"}
 # What looks like a setting and is none: other programs' variables, SQL.
 NO_SETTINGS = {"OWNER_IDS", "HF_TOKEN", "HF_ENDPOINT", "BEGIN_IMMEDIATE"}
 PERMISSION_NAMES = {

@@ -212,8 +212,8 @@ def test_who_asks_at_the_terminal_may_say_every_word(
         (["hi", "--layer", "5"], 65, "`layer` must be between 1 and 4; you gave 5."),
         (["hi", "--layer", "-1"], 65, "`layer` must be between 1 and 4; you gave -1."),
         (["hi " * 300], 65, "I can read 255)."),
-        (["hi", "--length", "0"], 78, "--length cannot be 0."),
-        (["hi", "--length", "256"], 78, "--length cannot be 256."),
+        (["hi", "--length", "0"], 65, "--length cannot be 0."),
+        (["hi", "--length", "256"], 65, "--length cannot be 256."),
     ],
 )
 def test_what_the_model_has_no_room_or_no_layer_for_is_one_sentence(

@@ -160,7 +160,9 @@ async def test_an_erasure_and_an_ageing_leave_their_notes(
     }
     assert notes["scrub_due"] == "aged"
     await sqlite_database.write(note_erased)
-    assert re.fullmatch("[0-9a-f]{32}", await sqlite_database.read(read_note) or "")
+    note = await sqlite_database.read(read_note)
+    assert note is not None
+    assert re.fullmatch("[0-9a-f]{32}", note)
     await talk(sqlite_history, said(2))
     await SqlPrivacy(sqlite_database).erase(ANNA)
     assert await sqlite_database.read(read_note) is None

@@ -131,11 +131,13 @@ def compose(foundation: Foundation, origin: str) -> Services:
         conversation=conversation,
         delivery=Delivery(
             conversation=conversation,
+            erasures=foundation.erasures,
             inbox=inbox,
             history=history,
             admission=admission,
             outbox=Outbox(inbox),
         ),
+        erasures=foundation.erasures,
         admission=admission,
         history=history,
         sampling=sampling,

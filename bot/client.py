@@ -18,6 +18,7 @@ from bot.command_sync import sync_commands
 from bot.conversation import Conversation
 from bot.delivery import Delivery
 from bot.engine.request import Engine
+from bot.erasures import Erasures
 from bot.errors import UnavailableError, WrongSettingsError
 from bot.global_limit import GlobalLimit
 from bot.ports import HistoryStore, PrivacyStore, SamplingStore, ServerStore
@@ -63,6 +64,7 @@ class Services:
 
     conversation: Conversation
     delivery: Delivery
+    erasures: Erasures
     admission: Admission
     history: HistoryStore
     sampling: SamplingStore

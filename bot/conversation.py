@@ -12,6 +12,7 @@ from bot.dialogue.sampling import EffectiveParams, Overrides, Place, SamplingPar
 from bot.dialogue.turn import Scope, Turn, Utterance
 from bot.drafts import ShowDraft
 from bot.engine.request import Cancellation
+from bot.erasures import Erasures
 from bot.errors import ScopeMovedError, StoreUnavailableError, WithdrawnError
 from bot.ports import Draft, Head, HistoryStore, SamplingStore
 from bot.speaker import Answer, Speaker
@@ -42,6 +43,7 @@ class Conversation:
         self,
         *,
         speaker: Speaker,
+        erasures: Erasures,
         history: HistoryStore,
         sampling: SamplingStore,
         defaults: SamplingParams,
@@ -49,6 +51,7 @@ class Conversation:
         idle: timedelta | None = None,
     ) -> None:
         self._speaker = speaker
+        self._erasures = erasures
         self._history = history
         self._sampling = sampling
         self._defaults = defaults
@@ -71,11 +74,12 @@ class Conversation:
         (no candidate passed the guards), or an EngineError.
         """
         started_at = time.perf_counter()
+        num_erasures = self._erasures.num  # before anything is read
         for _ in range(NUM_TRIES):
             recollection = await self._recall(said)
             params = resolve(self._defaults, recollection.overrides).params
             answer = await self._speaker.answer(
-                said, recollection.turns, params, cancellation, show
+                said, recollection.turns, params, cancellation, show, num_erasures=num_erasures
             )
             if recording is not None:
                 await asyncio.shield(recording)
@@ -93,10 +97,6 @@ class Conversation:
     async def reset(self, scope: Scope) -> None:
         """Forget the conversation of `scope`; a reply that is being made is dropped."""
         await self._history.reset(scope)
-
-    def forget(self) -> None:
-        """Words were erased: keep nothing of them outside of the history either."""
-        self._speaker.forget()
 
     async def effective(self, place: Place) -> EffectiveParams:
         """The SamplingParams in force at `place`; the defaults when the memory is away."""

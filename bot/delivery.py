@@ -13,12 +13,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 
 from bot.admission import Admission
 from bot.conversation import Conversation
 from bot.dialogue.reply import Reply
 from bot.dialogue.turn import Scope, Utterance
+from bot.erasures import Erasures
 from bot.errors import (
     ChatError,
     EngineBrokenError,
@@ -49,12 +49,14 @@ class Delivery:
         self,
         *,
         conversation: Conversation,
+        erasures: Erasures,
         inbox: InboxStore,
         history: HistoryStore,
         admission: Admission,
         outbox: Outbox,
     ) -> None:
         self._conversation = conversation
+        self._erasures = erasures
         self._inbox = inbox
         self._history = history
         self._admission = admission
@@ -111,7 +113,7 @@ class Delivery:
         """Drop the replies to deleted messages and blank what is stored of them."""
         await self._drop([self._tickets[one] for one in message_ids if one in self._tickets])
         if await self._history.withdraw(message_ids):
-            self.forget_words()
+            self._erasures.note()
 
     async def revise(self, message_id: int, text: str) -> None:
         """Follow an edited message; an empty `text` means that we may not read it any more."""
@@ -122,14 +124,10 @@ class Delivery:
             ticket.said = replace(ticket.said, text=text)
             await noted([ticket])
         if await self._history.revise(message_id, text):
-            self.forget_words()
-
-    def forget_words(self) -> None:
-        """Words were erased or replaced: keep nothing of them outside of the history either."""
-        self._conversation.forget()
+            self._erasures.note()
 
     async def forget_member(self, user_id: int) -> None:
-        """Drop everything that waits or runs for a member; see also `forget_words`."""
+        """Drop everything that waits or runs for a member."""
         await self._forget(lambda said: said.author_id == user_id)
 
     async def forget_channel(self, channel_id: int) -> None:
@@ -149,7 +147,7 @@ class Delivery:
 
     async def _forget(self, is_theirs: Callable[[Utterance], bool]) -> None:
         await self._drop([one for one in self._tickets.values() if is_theirs(one.said)])
-        self.forget_words()
+        self._erasures.note()
 
     async def _drop(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:
@@ -215,41 +213,43 @@ class Delivery:
 
     async def _answer(self, ticket: Ticket, courier: Courier) -> bool:
         """Respond and send; whether nothing is left to do for this utterance."""
-        said = ticket.said
+        message_id = ticket.said.message_id
         if ticket.entry is not None and ticket.entry.reply_text is not None:
             reply = Reply(ticket.entry.reply_text, ticket.entry.reply_turn_id)
-            num_sent = len(ticket.entry.sent_ids)
-            return await self._outbox.resume(courier, ticket, reply, num_sent)
+            return await self._outbox.resume(courier, ticket, reply, len(ticket.entry.sent_ids))
         try:
-            async with courier.typing(said.scope.channel_id):
-                reply = await self._respond(ticket, said)
+            async with courier.typing(ticket.said.scope.channel_id):
+                said, reply = await self._respond(ticket)
         except (WithdrawnError, ScopeMovedError):
-            logger.info("The reply to message %s was dropped.", said.message_id)
+            logger.info("The reply to message %s was dropped.", message_id)
             return True
         except (EngineClosedError, EngineBrokenError):
             raise
         except ChatError as error:
-            logger.info("Message %s gets a sentence: %s", said.message_id, type(error).__name__)
+            logger.info("Message %s gets a sentence: %s", message_id, type(error).__name__)
             return await self._outbox.notify(courier, ticket, error)
         if ticket.said.text != said.text:
             with suppress(StoreUnavailableError):  # it was edited while its reply was made
-                await self._history.revise(said.message_id, ticket.said.text)
+                await self._history.revise(message_id, ticket.said.text)
         return await self._outbox.send(courier, ticket, reply)
 
-    async def _respond(self, ticket: Ticket, said: Utterance) -> Reply:
-        """The reply; asked for once more where the engine got stuck, over it or beside it.
+    async def _respond(self, ticket: Ticket) -> tuple[Utterance, Reply]:
+        """What was said, and the reply; asked for once more where the engine got stuck.
 
         It is begun while the utterance is noted. Raises WithdrawnError for a repeated one.
         """
-        respond = partial(self._conversation.respond, said, ticket.cancellation, ticket.recording)
         try:
-            return await respond()
+            return await self._respond_once(ticket)
         except EngineStuckError:
-            logger.info("Message %s waits for a new engine.", said.message_id)
-            return await respond()
+            logger.info("Message %s waits for a new engine.", ticket.said.message_id)
+            return await self._respond_once(ticket)
         finally:
             if not await asyncio.shield(ticket.recording):
                 raise WithdrawnError
+
+    async def _respond_once(self, ticket: Ticket) -> tuple[Utterance, Reply]:
+        said = ticket.said  # read at the last moment: an edit may have come
+        return said, await self._conversation.respond(said, ticket.cancellation, ticket.recording)
 
     async def _apologise(self, ticket: Ticket) -> None:
         """Say that a fault of ours came between; the message is not tried again."""

@@ -23,6 +23,7 @@ from bot.engine.limits import EngineLimits
 from bot.engine.opening import open_engine, open_tokenizer
 from bot.engine.request import Engine
 from bot.engine.supervision import SupervisedEngine
+from bot.erasures import Erasures
 from bot.errors import ModelError
 from bot.ports import HistoryStore, SamplingStore, TokenizerThread
 from bot.reverse_model import check_same_vocabulary, find_reverse_model, naming_reverse_model
@@ -47,6 +48,7 @@ class Foundation:
     database: Database
     engine: Engine
     tokenizer: TokenizerThread
+    erasures: Erasures
     reverse: Engine | None = None
 
 
@@ -74,7 +76,7 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
             Retention(database, retention_days=settings.retention_days).run()
         )
         stack.push_async_callback(_end, sweeping)
-        yield Foundation(settings, database, engine, tokenizer, reverse)
+        yield Foundation(settings, database, engine, tokenizer, Erasures(engine), reverse)
 
 
 def build_conversation(
@@ -92,6 +94,7 @@ def build_conversation(
     )
     return Conversation(
         speaker=speaker,
+        erasures=foundation.erasures,
         history=history,
         sampling=sampling,
         defaults=settings.sampling,

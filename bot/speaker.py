@@ -34,14 +34,17 @@ class ContextLimits:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One try at a reply. `deadline` is a moment of time.monotonic() in seconds."""
+    """One try at a reply. `deadline` is a moment of time.monotonic() in seconds.
+
+    `num_erasures`: as in GenerationRequest.
+    """
 
     said: Utterance
     turns: tuple[Turn, ...]
     params: SamplingParams
     deadline: float
     cancellation: Cancellation
-    num_erasures: int  # of which `turns` hold nothing
+    num_erasures: int
     show: ShowDraft | None = None
 
 
@@ -82,7 +85,6 @@ class Speaker:
         self._limits = limits
         self._deadline_seconds = deadline_seconds
         self._is_blocked = is_blocked
-        self._num_erasures = 0
         self._vocabulary_name = ""
         self._ranker = Ranker(
             engine=engine,
@@ -99,15 +101,17 @@ class Speaker:
         params: SamplingParams,
         cancellation: Cancellation,
         show: ShowDraft | None = None,
+        *,
+        num_erasures: int = 0,
     ) -> Answer:
         """Answer `said` after `turns` (oldest first); `show` watches a lone candidate grow.
 
+        `num_erasures`: how many erasures there were before `said` and `turns` were read.
         Unfit candidates are drawn again warmer, then from a shorter context. When the device's
         memory is full the context is made shorter, once.
         Raises NoFitReplyError when that does not help either, and EngineErrors.
         """
         deadline = time.monotonic() + self._deadline_seconds
-        num_erasures = self._num_erasures
         rejected: list[Rejected] = []
         is_memory_short = False
         occasion = Occasion(said.text, _own_texts(turns), deadline, cancellation)
@@ -130,11 +134,6 @@ class Speaker:
                     scores=judgement.chosen.scores,
                 )
         raise NoFitReplyError
-
-    def forget(self) -> None:
-        """Let the engine keep nothing of what was said until now."""
-        self._num_erasures += 1
-        self._engine.forget()
 
     async def _vocabulary(self) -> str:
         if not self._vocabulary_name:
@@ -169,14 +168,12 @@ class Speaker:
             partial(build_context, asked.turns, asked.said.text, budget)
         )
         scope = asked.said.scope
-        sequence_key = f"{scope.channel_id}/{scope.user_id or 0}"
-        if asked.num_erasures != self._num_erasures:
-            sequence_key = ""  # what was erased meanwhile must not be kept: see Engine.forget
         request = GenerationRequest(
             prompt_ids=context.prompt_ids,
             params=asked.params,
             own_ids=context.own_ids,
-            sequence_key=sequence_key,
+            sequence_key=f"{scope.channel_id}/{scope.user_id or 0}",
+            num_erasures=asked.num_erasures,
             group_key=asked.said.guild_id or scope.channel_id,
             user_id=asked.said.author_id,
             deadline=asked.deadline,

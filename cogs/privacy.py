@@ -13,6 +13,7 @@ from discord.ext import commands
 
 from bot.client import ChatBot
 from bot.delivery import Delivery
+from bot.erasures import Erasures
 from bot.errors import RefusedError
 from bot.ports import PrivacyStore
 from bot.settings import Settings
@@ -44,9 +45,12 @@ class PrivacyFacts:
 class PrivacyCommands(commands.Cog):
     """For everybody, in servers and direct messages, without any permission."""
 
-    def __init__(self, store: PrivacyStore, delivery: Delivery, facts: PrivacyFacts) -> None:
+    def __init__(
+        self, store: PrivacyStore, delivery: Delivery, erasures: Erasures, facts: PrivacyFacts
+    ) -> None:
         self._store = store
         self._delivery = delivery
+        self._erasures = erasures
         self._facts = facts
         self._pace = Pace(ERASE_SECONDS)
 
@@ -102,7 +106,7 @@ class PrivacyCommands(commands.Cog):
         with self._pace.once(interaction.user.id):
             await self._delivery.forget_member(interaction.user.id)
             erased = await self._store.erase(interaction.user.id)
-            self._delivery.forget_words()  # of replies that were made of them meanwhile
+            self._erasures.note()  # also of replies that were made of them meanwhile
         text = say(
             "Erased: {num_turns} turns of our conversations and {num_settings} settings of yours. "
             "What you wrote on Discord itself is yours: only you can delete it there.",
@@ -168,4 +172,6 @@ async def setup(bot: ChatBot) -> None:
     """Add the commands."""
     services = bot.services
     facts = facts_of(services.settings)
-    await bot.add_cog(PrivacyCommands(services.privacy, services.delivery, facts))
+    await bot.add_cog(
+        PrivacyCommands(services.privacy, services.delivery, services.erasures, facts)
+    )

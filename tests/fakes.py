@@ -69,8 +69,8 @@ class ScriptedEngine:
             f"reply {words[count % 10]} {words[count // 10 % 10]}"
         ] * request.params.num_candidates
 
-    def forget(self) -> None:
-        self.num_forgotten += 1
+    def forget(self, num_erasures: int) -> None:
+        self.num_forgotten = num_erasures
 
     def load(self) -> EngineLoad:
         return EngineLoad(num_waiting=0, num_running=0, tokens_per_second=0.0)

@@ -10,6 +10,7 @@ from bot.conversation import Conversation
 from bot.delivery import Delivery
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Scope, Utterance
+from bot.erasures import Erasures
 from bot.outbox import Outbox
 from bot.speaker import ContextLimits, Speaker
 from bot.store.database import Database
@@ -52,7 +53,9 @@ class Rooms:
         self.inbox = SqlInbox(self.database, clock=self.clock)
         self.sampling = SqlSampling(self.database)
         self.pauses: list[float] = []
+        self.erasures = Erasures(self.engine)
         self.conversation = Conversation(
+            erasures=self.erasures,
             speaker=Speaker(
                 engine=self.engine,
                 tokenizer=InlineTokenizerThread(),
@@ -67,6 +70,7 @@ class Rooms:
         )
         self.delivery = Delivery(
             conversation=self.conversation,
+            erasures=self.erasures,
             inbox=self.inbox,
             history=self.history,
             admission=Admission(AdmissionLimits(100, self.max_pending, 0)),

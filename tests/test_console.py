@@ -18,6 +18,7 @@ from bot.console import EXIT_UNANSWERED, Console, WatchedHistory, answer_all, re
 from bot.console_answers import COMMANDS
 from bot.dialogue.guards import Fault
 from bot.dialogue.sampling import PRESETS
+from bot.erasures import Erasures
 from bot.errors import InvalidSettingError, RefusedError
 from bot.foundation import Foundation, build_conversation
 from bot.settings import VARIABLES, Settings
@@ -179,7 +180,7 @@ def test_ctrl_c_gives_up_a_reply_and_not_the_conversation(
 
 
 def build_console(database: Database, engine: ScriptedEngine) -> Console:
-    foundation = Foundation(Settings(), database, engine, InlineTokenizerThread())
+    foundation = Foundation(Settings(), database, engine, InlineTokenizerThread(), Erasures(engine))
     history = WatchedHistory(database, origin="console")
     sampling = SqlSampling(database)
     return Console(build_conversation(foundation, history, sampling), history, sampling, "en")

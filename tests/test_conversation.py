@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.dialogue.sampling import Layer, Place
-from bot.dialogue.turn import Role, Scope, Utterance
+from bot.dialogue.turn import Role, Scope, Turn, Utterance
 from bot.engine.request import Cancellation, GenerationRequest
 from bot.errors import ScopeMovedError, WithdrawnError
 from bot.store.database import Database
@@ -238,3 +238,21 @@ async def test_without_a_memory_the_bot_still_answers(database: Database, tmp_pa
     reply = await rooms.conversation.respond(said("hello", 1), Cancellation())
     assert reply.turn_id is None
     assert reply.text
+
+
+async def test_what_was_read_before_an_erasure_counts_as_older_than_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The words came from the history, and the erasure before they went to the engine."""
+    rooms = Rooms(database)
+    await talk(rooms, said("I have a cat.", 1))
+    turn_of_message = rooms.history.turn_of_message
+
+    async def erased_meanwhile(message_id: int) -> Turn | None:
+        rooms.erasures.note()
+        return await turn_of_message(message_id)
+
+    monkeypatch.setattr(rooms.history, "turn_of_message", erased_meanwhile)
+    await talk(rooms, said("What do I have?", 2, reply_to_id=1))
+    assert "I have a cat." in prompt_of(rooms.engine.asked[1])
+    assert (rooms.engine.asked[1].num_erasures, rooms.engine.num_forgotten) == (0, 1)

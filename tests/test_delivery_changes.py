@@ -1,7 +1,13 @@
 """Deleted, edited and erased while they wait or are answered; on a real database."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from bot.dialogue.turn import Scope
+from bot.engine.request import Completion, GenerationRequest
+from bot.errors import EngineStuckError
 from bot.store.database import Database
+from tests.fakes import RecordingCourier, ScriptedEngine
 from tests.rooms import CHANNEL, Rooms, answered, said, settled
 
 
@@ -91,3 +97,40 @@ async def test_a_server_that_is_left_and_a_channel_that_goes_get_no_reply(
     again.engine.gate.set()
     await settled(again)
     assert answered(again) == [3]
+
+
+async def test_words_that_were_replaced_before_the_engine_was_asked_never_reach_it(
+    database: Database,
+) -> None:
+    class Slow(RecordingCourier):
+        @asynccontextmanager
+        async def typing(self, channel_id: int) -> AsyncIterator[None]:
+            await rooms.delivery.revise(1, "now")
+            yield
+
+    rooms = Rooms(database, courier=Slow())
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("old", 1))
+    await rooms.courier.wait_for(1)
+    await settled(rooms)
+    [asked] = rooms.engine.asked
+    assert asked.prompt_ids[:3] == tuple(b"now")
+    assert asked.num_erasures == rooms.erasures.num == 1
+
+
+async def test_after_a_hang_the_words_are_asked_for_as_they_are_now(database: Database) -> None:
+    class StuckOnce(ScriptedEngine):
+        async def generate(self, request: GenerationRequest) -> list[Completion]:
+            if not self.asked:
+                self.asked.append(request)
+                await rooms.delivery.revise(1, "now")
+                raise EngineStuckError
+            return await super().generate(request)
+
+    rooms = Rooms(database, engine=StuckOnce())
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("old", 1))
+    await rooms.courier.wait_for(1)
+    await settled(rooms)
+    asked = [(request.prompt_ids[:3], request.num_erasures) for request in rooms.engine.asked]
+    assert asked == [(tuple(b"old"), 0), (tuple(b"now"), 1)]

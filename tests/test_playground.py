@@ -19,6 +19,7 @@ import aiohttp
 import pytest
 import simcord
 
+from bot.erasures import Erasures
 from bot.errors import UnavailableError
 from bot.foundation import Foundation
 from bot.playground import Visit, World, at_home, open_page, open_world, serve_playground
@@ -189,9 +190,14 @@ def engine() -> ScriptedEngine:
     return ScriptedEngine()
 
 
+def foundation_on(database: Database, engine: ScriptedEngine) -> Foundation:
+    settings, tokenizer = at_home(Settings()), InlineTokenizerThread()
+    return Foundation(settings, database, engine, tokenizer, Erasures(engine))
+
+
 @pytest.fixture
 async def world(database: Database, engine: ScriptedEngine) -> AsyncIterator[World]:
-    foundation = Foundation(at_home(Settings()), database, engine, InlineTokenizerThread())
+    foundation = foundation_on(database, engine)
     async with open_world(foundation) as world:
         beating = asyncio.create_task(world.beat())
         yield world
@@ -245,7 +251,7 @@ async def test_in_the_server_the_bot_answers_where_its_name_is_written(world: Wo
 async def test_the_clock_is_true_and_the_commands_are_there_at_every_start(
     database: Database, engine: ScriptedEngine
 ) -> None:
-    foundation = Foundation(at_home(Settings()), database, engine, InlineTokenizerThread())
+    foundation = foundation_on(database, engine)
     for _ in range(2):
         async with open_world(foundation) as world:
             assert abs(world.env.now().timestamp() - time.time()) < 5

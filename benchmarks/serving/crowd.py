@@ -83,16 +83,20 @@ async def serve_round(engine: Engine, requests: Requests) -> Round:
 
     They come as soon as each request of the flood runs or has its place in the line.
     """
-    engine.forget()  # the round before has read the same prompts
     told: set[int] = set()
+    num_erasures = time.monotonic_ns()  # nothing is kept of the round before: it read the same
+    flooding, asking = (
+        [replace(request, num_erasures=num_erasures) for request in group]
+        for group in (requests.flood, requests.members)
+    )
     async with asyncio.TaskGroup() as tasks:
         flood = [
             tasks.create_task(_serve(engine, _noted(request, told, number)))
-            for number, request in enumerate(requests.flood)
+            for number, request in enumerate(flooding)
         ]
         while engine.load().num_running + len(told) + _num_done(flood) < len(flood):  # noqa: ASYNC110  # a request that runs at once tells nobody
             await asyncio.sleep(_LOOK_SECONDS)
-        members = [tasks.create_task(_serve(engine, request)) for request in requests.members]
+        members = [tasks.create_task(_serve(engine, request)) for request in asking]
     return Round(*(tuple(task.result() for task in group) for group in (members, flood)))
 
 

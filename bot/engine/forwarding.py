@@ -41,9 +41,9 @@ class ForwardingEngine:
         """See Engine.predict."""
         return await self._engine.predict(request)
 
-    def forget(self) -> None:
+    def forget(self, num_erasures: int) -> None:
         """See Engine.forget."""
-        self._engine.forget()
+        self._engine.forget(num_erasures)
 
     async def close(self) -> None:
         """See Engine.close."""

@@ -76,12 +76,14 @@ class _Resident:
 class PrefixCache:
     """Sequences that nobody runs now, for the next turn of their dialogue; least used go first.
 
-    Used by the engine's thread only. `num_bytes` never stays above `max_bytes`.
+    Used by the engine's thread only. `num_bytes` never stays above `max_bytes`. `num_erasures`:
+    how many erasures it has followed; what it keeps was read after all of them.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.num_bytes = 0
+        self.num_erasures = 0
         self._residents: OrderedDict[str, _Resident] = OrderedDict()
 
     def __len__(self) -> int:
@@ -120,6 +122,12 @@ class PrefixCache:
         """Drop what is kept for the dialogue `key`."""
         if key in self._residents:
             self._pop(key)
+
+    def erase(self, num_erasures: int) -> None:
+        """Keep nothing of what was read before the newest of `num_erasures` erasures."""
+        if num_erasures > self.num_erasures:
+            self.num_erasures = num_erasures
+            self.shrink(0)
 
     def shrink(self, max_bytes: int) -> None:
         """Drop what was least used until at most `max_bytes` are held; below zero, everything."""

@@ -82,9 +82,9 @@ class LocalEngine:
         )
         return await asyncio.wrap_future(future)
 
-    def forget(self) -> None:
-        """Keep nothing of what was said; see Engine.forget."""
-        self._worker.forget()
+    def forget(self, num_erasures: int) -> None:
+        """Keep nothing of what was read before; see Engine.forget."""
+        self._worker.forget(num_erasures)
 
     async def close(self) -> None:
         """Stop what runs, free the model and end the thread; see Engine.close."""

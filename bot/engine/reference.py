@@ -124,7 +124,7 @@ class ReferenceEngine:
         check_prompt(request.text_ids, self._num_ids, self._info.window)
         return await self._run_between(predict_steps(TransformersReader(self._network), request))
 
-    def forget(self) -> None:
+    def forget(self, num_erasures: int) -> None:
         """Do nothing: a request leaves nothing behind."""
 
     async def close(self) -> None:

@@ -46,8 +46,9 @@ class GenerationRequest:
     `prompt_ids`: shape (num_prompt_tokens,), at least one.
     `own_ids`: the bot's own earlier turns of this context, each (num_turn_tokens,), for the
     rules that keep a reply from repeating them (`no_repeat_own_ngram_size`, `dry_multiplier`).
-    `sequence_key` names the conversation whose KV cache may be reused; `group_key` and
-    `user_id` are for fairness.
+    `sequence_key` names the conversation whose KV cache may be reused; `num_erasures` is how many
+    erasures there were when the first of the prompt's words was read: after a further one nothing
+    is kept of the request. `group_key` and `user_id` are for fairness.
     `deadline` is a moment of time.monotonic() in seconds.
     `on_token(candidate, token_id)` and `on_position(place)` are called from the engine's own
     thread and must return at once; the queue's first place is 0.
@@ -57,6 +58,7 @@ class GenerationRequest:
     params: SamplingParams = field(default_factory=SamplingParams)
     own_ids: tuple[tuple[int, ...], ...] = ()
     sequence_key: str = ""
+    num_erasures: int = 0
     group_key: int = 0
     user_id: int = 0
     deadline: float | None = None
@@ -234,10 +236,10 @@ class Engine(Protocol):
         """
         ...
 
-    def forget(self) -> None:
-        """Keep nothing of what was said until now, at the latest after the running step.
+    def forget(self, num_erasures: int) -> None:
+        """Keep nothing of requests with fewer erasures, at the latest after the running step.
 
-        Somebody's words were erased: a kept prefix holds them as token ids. Returns at once.
+        A member's words were erased: a kept prefix holds them as token ids. Returns at once.
         """
         ...
 

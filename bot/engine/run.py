@@ -32,8 +32,7 @@ class Run:
 
     `unread`: tokens of the prompt that the network has not seen; `capacity`: tokens that a
     candidate may come to hold; `chances`: the numbers in [0, 1) that decide the coming step,
-    kept so that a step that has to be made again comes out the same; `is_kept`: whether its
-    keys and values serve the next turn.
+    kept so that a step that has to be made again comes out the same.
     """
 
     job: Job
@@ -48,7 +47,6 @@ class Run:
     own: OwnTurns
     chances: list[float] = field(default_factory=list)
     first_token_at: float | None = None
-    is_kept: bool = True
 
     @property
     def is_over(self) -> bool:

@@ -113,7 +113,7 @@ class Runner:
         request = job.request
         prompt = list(request.prompt_ids)
         capacity = self._capacity(request)
-        sequence = self._begun(request.sequence_key, prompt, capacity)
+        sequence = self._begun(self._kept_as(request), prompt, capacity)
         seed = request.params.seed
         seed = secrets.randbelow(_NUM_SEEDS) if seed is None else seed
         run = Run(
@@ -127,7 +127,6 @@ class Runner:
             started_at=time.monotonic(),
             numbers=random.Random(seed),  # noqa: S311 - words are no secret
             own=OwnTurns(request.own_ids, request.params),
-            is_kept=job.is_kept,
         )
         self.runs.append(run)
         return run
@@ -137,17 +136,17 @@ class Runner:
         request = run.job.request
         row = run.rows[0]
         # no logits have shown yet that a prompt read in part is sound
-        if run.is_kept and (not run.unread or row.sequence.is_sound):
+        key = self._kept_as(request)
+        if key and (not run.unread or row.sequence.is_sound):
             ids = (*request.prompt_ids, *row.ids)
             if (kept := _kept(row.sequence)) is not None:
-                self._prefixes.put(request.sequence_key, ids, kept)
+                self._prefixes.put(key, ids, kept)
         self.runs.remove(run)
 
-    def forget(self) -> None:
-        """Keep nothing of the prompts that were read until now, the running ones' included."""
-        self._prefixes.shrink(0)
-        for run in self.runs:
-            run.is_kept = False
+    def _kept_as(self, request: GenerationRequest) -> str:
+        """The dialogue that may keep what is read of `request`: none after an erasure."""
+        is_whole = request.num_erasures >= self._prefixes.num_erasures
+        return request.sequence_key if is_whole else ""
 
     def _capacity(self, request: GenerationRequest) -> int:
         wanted = len(request.prompt_ids) + request.params.max_new_tokens

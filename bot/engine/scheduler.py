@@ -19,17 +19,13 @@ _Name = tuple[int, ...]  # (group_key,) or (group_key, user_id)
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A request on its way; `place` is what its sender was last told, 0 the first in the queue.
-
-    `is_kept`: whether what is read of it may serve the next turn.
-    """
+    """A request on its way; `place` is what its sender was last told, 0 the first in the queue."""
 
     request: GenerationRequest
     future: "Future[list[Completion]]" = field(default_factory=Future)
     abandoned: Cancellation = field(default_factory=Cancellation)
     submitted_at: float = field(default_factory=time.monotonic)
     place: int | None = None
-    is_kept: bool = True
 
     def tell(self, place: int) -> None:
         """Tell the sender its place where it has changed."""

@@ -9,7 +9,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from bot.engine.pulse import LivingEngine, Pulse
@@ -109,11 +108,7 @@ class SupervisedEngine:
 
     async def generate(self, request: GenerationRequest) -> list[Completion]:
         """Run `request`; see Engine.generate."""
-        num_erasures = self._num_erasures
         life = await self._living(request.deadline)
-        if num_erasures != self._num_erasures:
-            # It was made before the erasure: the next engine keeps none of it.
-            request = replace(request, sequence_key="")
         return await life.ask(lambda engine: engine.generate(request))
 
     async def score(self, passages: Sequence[Passage]) -> list[tuple[float, ...]]:
@@ -126,10 +121,10 @@ class SupervisedEngine:
         life = await self._living(request.deadline)
         return await life.ask(lambda engine: engine.predict(request))
 
-    def forget(self) -> None:
-        """Keep nothing of what was said; see Engine.forget."""
-        self._num_erasures += 1
-        self._life.engine.forget()
+    def forget(self, num_erasures: int) -> None:
+        """Keep nothing of what was read before; see Engine.forget."""
+        self._num_erasures = num_erasures  # the next engine keeps nothing of it either
+        self._life.engine.forget(num_erasures)
 
     async def close(self) -> None:
         """Close the engine; one that does not end is left behind."""
@@ -210,6 +205,7 @@ class SupervisedEngine:
             self._leave_behind(lost.engine)
         async with asyncio.timeout(OPEN_SECONDS):
             self._life = _Life(await self._reopen())
+        self._life.engine.forget(self._num_erasures)
         logger.info("The engine has been opened again.")
 
     async def _let_go(self, engine: LivingEngine) -> bool:

@@ -47,16 +47,16 @@ class Worker:
         self._limits = limits
         self._recovery = Recovery(limits.num_rows, self._release_memory)
         self._thread = thread
-        self._lock = threading.Lock()  # guards the five below
+        self._lock = threading.Lock()  # guards the six below
         self._line = WaitingLine(limits.runs_of_a_member)
         self._arrived: list[Job] = []
         self._num_running = 0
         self._num_rows = 0
         self._is_working = False
+        self._num_erasures = 0  # the most that are known of
         self._errands = Errands(self._errand_fault)
         self._pace = Pace()
         self._hits = CacheHits()
-        self._forgetting = threading.Event()
         self._broken = threading.Event()
         self._closing = threading.Event()
 
@@ -84,10 +84,10 @@ class Worker:
             self._wake_or_raise()
             return self._errands.add(begin(runner.network))
 
-    def forget(self) -> None:
-        """Keep nothing of what was said; see Engine.forget."""
-        self._forgetting.set()
+    def forget(self, num_erasures: int) -> None:
+        """Keep nothing of requests with fewer erasures; see Engine.forget."""
         with self._lock:
+            self._num_erasures = max(self._num_erasures, num_erasures)
             self._wake()
 
     def stop(self) -> None:
@@ -147,12 +147,10 @@ class Worker:
         with self._lock:
             for job in self._arrived:
                 self._line.append(job)
+                self._num_erasures = max(self._num_erasures, job.request.num_erasures)
             self._arrived.clear()
-        if self._forgetting.is_set():
-            self._forgetting.clear()
-            runner.forget()
-            for job in self._line:
-                job.is_kept = False
+            num_erasures = self._num_erasures
+        self.prefixes.erase(num_erasures)
         if self._refusal() is not None:
             self._refuse_all(runner)
         self._sweep(runner)
@@ -162,8 +160,8 @@ class Worker:
             self._errands.advance()
         if not runner.runs:
             with self._lock:
-                waits = (self._arrived, self._errands, self._forgetting.is_set())
-                self._is_working = any(map(bool, waits))
+                is_unerased = self._num_erasures > self.prefixes.num_erasures
+                self._is_working = bool(self._arrived or self._errands or is_unerased)
                 if not self._is_working:
                     self.pulse.rest()
                 return self._is_working

@@ -15,6 +15,7 @@ from bot.client import ChatBot, Services
 from bot.conversation import Conversation
 from bot.delivery import Delivery
 from bot.dialogue.blocked import is_blocked
+from bot.erasures import Erasures
 from bot.outbox import Outbox
 from bot.settings import Settings
 from bot.speaker import ContextLimits, Speaker
@@ -97,14 +98,10 @@ def build_services(database: Database, engine: ScriptedEngine, settings: Setting
     history = SqlHistory(database, origin="discord")
     sampling = SqlSampling(database)
     inbox = SqlInbox(database)
-    speaker = Speaker(
-        engine=engine,
-        tokenizer=InlineTokenizerThread(),
-        limits=ContextLimits(settings.context_tokens, settings.num_context_turns),
-        deadline_seconds=settings.reply_seconds,
-    )
+    erasures = Erasures(engine)
     conversation = Conversation(
-        speaker=speaker,
+        erasures=erasures,
+        speaker=_speaker(engine, settings),
         history=history,
         sampling=sampling,
         defaults=settings.sampling,
@@ -116,11 +113,13 @@ def build_services(database: Database, engine: ScriptedEngine, settings: Setting
         conversation=conversation,
         delivery=Delivery(
             conversation=conversation,
+            erasures=erasures,
             inbox=inbox,
             history=history,
             admission=admission,
             outbox=Outbox(inbox, pause=_no_pause),
         ),
+        erasures=erasures,
         admission=admission,
         history=history,
         sampling=sampling,
@@ -129,6 +128,15 @@ def build_services(database: Database, engine: ScriptedEngine, settings: Setting
         engine=engine,
         writer=_writer(engine, settings),
         settings=settings,
+    )
+
+
+def _speaker(engine: ScriptedEngine, settings: Settings) -> Speaker:
+    return Speaker(
+        engine=engine,
+        tokenizer=InlineTokenizerThread(),
+        limits=ContextLimits(settings.context_tokens, settings.num_context_turns),
+        deadline_seconds=settings.reply_seconds,
     )
 
 

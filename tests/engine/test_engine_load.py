@@ -34,7 +34,7 @@ async def test_a_second_turn_counts_as_a_hit(local: OpenedLocal) -> None:
     second = await one(local, SHORT, sequence_key="a", prompt_ids=prompt)
     assert second.num_cached_tokens == len(prompt) - 1
     assert local.engine.load().cached_share == (len(prompt) - 1) / (2 * len(prompt))
-    local.engine.forget()
+    local.engine.forget(1)
     await local.settle()
     assert local.engine.load().prefix_bytes == 0
 

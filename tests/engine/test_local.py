@@ -27,13 +27,10 @@ from tests.engine.running import (
     EXACTLY_8,
     FREE,
     GREEDY,
-    Gate,
     OpenedLocal,
     one,
     open_local,
     open_reference,
-    outcomes_of,
-    start,
 )
 
 SMALL = EngineLimits(num_rows=8, cache_bytes=3_000_000)
@@ -246,37 +243,3 @@ async def test_log_probabilities_are_those_of_a_plain_forward_pass(
         table = oracle.network(torch.tensor([ids])).logits[0].log_softmax(-1)
     expected = [float(table[at - 1, ids[at]]) for at in range(len(local.prompt), len(ids))]
     assert completion.logprobs == pytest.approx(expected, abs=1e-4)
-
-
-async def test_nothing_is_kept_of_what_was_said_before_an_erasure(local: OpenedLocal) -> None:
-    request = GenerationRequest(local.prompt * 3, EXACTLY_8, sequence_key="ada")
-    await local.engine.generate(request)
-    [kept] = await local.engine.generate(request)
-    local.engine.forget()
-    [anew] = await local.engine.generate(request)
-    assert kept.num_cached_tokens == len(request.prompt_ids) - 1
-    assert anew.num_cached_tokens == 0
-
-
-async def test_a_reply_that_is_running_at_an_erasure_is_not_kept(local: OpenedLocal) -> None:
-    def forget_now(candidate: int, token_id: int) -> None:
-        local.engine.forget()
-
-    request = GenerationRequest(local.prompt * 3, EXACTLY_8, sequence_key="ada")
-    await local.engine.generate(replace(request, on_token=forget_now))
-    [anew] = await local.engine.generate(request)
-    assert anew.num_cached_tokens == 0
-
-
-async def test_a_request_that_waits_at_an_erasure_is_not_kept(narrow: OpenedLocal) -> None:
-    gate = Gate(narrow.network.before.append)
-    keys = ("ada", "ben", "cleo", "dan")  # two of them run, two wait
-    tasks = [start(narrow, params=EXACTLY_8, sequence_key=key) for key in keys]
-    await gate.until_reached()
-    narrow.engine.forget()
-    gate.open()
-    await outcomes_of(*tasks)
-    assert narrow.engine.load().prefix_bytes == 0
-    await start(narrow, params=EXACTLY_8, sequence_key="ada")
-    await narrow.settle()
-    assert narrow.engine.load().prefix_bytes

@@ -6,6 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -244,11 +245,30 @@ async def test_cancelling_a_caller_cancels_the_request(
     assert nursery.networks[0].num_passes > 1
 
 
-async def test_forgetting_empties_the_living_engine(engine: SupervisedEngine) -> None:
-    await ask(engine)
-    engine.forget()
+async def test_an_erasure_empties_the_living_engine(
+    nursery: Nursery, engine: SupervisedEngine
+) -> None:
+    await engine.generate(GenerationRequest(tuple(range(1, 14)), SHORT, sequence_key="ada"))
+    await nursery.until_idle()
+    assert engine.load().prefix_bytes
+    engine.forget(1)
+    await nursery.until_idle()
+    assert engine.load().prefix_bytes == 0
     assert await ask(engine)
-    assert engine.info.model == "tiny"
+
+
+async def test_the_next_engine_knows_of_the_erasures_before_it(
+    nursery: Nursery, engine: SupervisedEngine
+) -> None:
+    engine.forget(1)
+    hang, _ = await left_behind(nursery, engine)
+    nursery.may_open.set()
+    await nursery.looks.until(lambda: len(nursery.engines) == 2)
+    request = GenerationRequest(tuple(range(1, 14)), SHORT, sequence_key="ada")
+    assert await engine.generate(request)
+    await nursery.until_idle()
+    assert engine.load().prefix_bytes == 0
+    hang.release()
 
 
 async def test_a_request_that_waits_for_the_next_engine_at_an_erasure_is_not_kept(
@@ -258,11 +278,11 @@ async def test_a_request_that_waits_for_the_next_engine_at_an_erasure_is_not_kep
     request = GenerationRequest(tuple(range(1, 14)), SHORT, sequence_key="ada")
     waiting = asyncio.create_task(engine.generate(request))
     await asyncio.sleep(0)  # it is waiting
-    engine.forget()
+    engine.forget(1)
     nursery.may_open.set()
     assert await waiting
     assert isinstance(first.exception(), EngineStuckError)
     assert engine.load().prefix_bytes == 0
-    assert await engine.generate(request)
+    assert await engine.generate(replace(request, num_erasures=1))
     assert engine.load().prefix_bytes
     hang.release()

@@ -106,7 +106,7 @@ def _playground(options: argparse.Namespace) -> int:
         print(say("Banter in a server: {url}", options.locale, url=addresses.server))
         if settings.model == EMBEDDED_MODEL:
             print(say(DEMONSTRATION, options.locale))
-        print(say("Only this computer reaches these pages. Ctrl-C ends them.", options.locale))
+        print(say("Only this computer can open these pages. Ctrl-C closes them.", options.locale))
         sys.stdout.flush()
 
     visit = Visit(getattr(options, "port", None), options.locale)
@@ -194,10 +194,10 @@ def _health(options: argparse.Namespace) -> int:
     if is_alive(FOLDER, time.time()):
         print(say("The bot of this folder is on Discord.", options.locale))
         return 0
-    print(
-        say("The bot of this folder is not on Discord now: its log says why.", options.locale),
-        file=sys.stderr,
-    )
+    sentence = mark("The bot of this folder is not on Discord now: its log says why.")
+    if not FOLDER.exists():
+        sentence = mark("No bot has run in this folder yet.")
+    print(say(sentence, options.locale), file=sys.stderr)
     return EXIT_UNHEALTHY
 
 
@@ -245,7 +245,7 @@ async def _backup(url: str, options: argparse.Namespace) -> int:
     path = await backup(url, Path(options.file or original.with_name(beside)))
     print(
         say(
-            "The copy is {path}: an erasure does not reach it, so delete it in time.",
+            "The copy is {path}: erasing someone's data does not change it, so delete it in time.",
             options.locale,
             path=path,
         )

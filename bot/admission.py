@@ -43,18 +43,18 @@ class Admission:
         now = self._clock()
         if self._pending.total() >= self._limits.max_queue:
             raise AdmissionError(
-                "Too many people are talking to me right now, and I did not take that in: please "
-                "send it again in a minute."
+                "Too many people are talking to me right now, so I missed that: please send it "
+                "again in a minute."
             )
         if self._pending[author_id] >= self._limits.max_pending:
             raise AdmissionError(
-                "I am still answering your earlier messages and did not take that in: please send "
-                "it again when you have my replies."
+                "I'm still answering your earlier messages, so I missed that one: please send "
+                "it again once you have my replies."
             )
         wait = self._ready_at.get(author_id, now) - now
         if wait > 0:
             raise AdmissionError(
-                "One moment, please: I did not take that in. Please send it again in {seconds} s.",
+                "One moment, please: I didn't catch that. Send it again in {seconds} s.",
                 seconds=ceil(wait),
             )
         self._pending[author_id] += 1

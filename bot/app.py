@@ -146,6 +146,7 @@ def compose(foundation: Foundation, origin: str) -> Services:
         engine=foundation.engine,
         writer=build_writer(foundation),
         settings=settings,
+        license_id=foundation.license_id,
     )
 
 

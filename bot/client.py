@@ -60,7 +60,7 @@ CLOSING_SECONDS = 0.5  # for what ends by itself once the connection is closed
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What `setup(bot)` of an extension hands to its cog."""
+    """What `setup(bot)` of an extension hands to its cog. `license_id`: see Foundation."""
 
     conversation: Conversation
     delivery: Delivery
@@ -73,6 +73,7 @@ class Services:
     engine: Engine
     writer: Writer
     settings: Settings
+    license_id: str = ""
 
 
 Admits = Callable[[discord.Interaction[Any]], Awaitable[bool]]

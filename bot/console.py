@@ -28,7 +28,7 @@ from bot.ports import Draft, Head
 from bot.settings import DATA_FOLDER, EMBEDDED_MODEL, Settings
 from bot.store.history import SqlHistory
 from bot.store.sampling import SqlSampling
-from bot.texts import DEMONSTRATION, ONLY_TEXT, explain, say
+from bot.texts import DEMONSTRATION, ONLY_TEXT, explain, say, unknown_command
 
 DATABASE_URL = f"sqlite+aiosqlite:///{DATA_FOLDER / 'console.db'}"
 LINES_PATH = DATA_FOLDER / "console_lines"
@@ -90,17 +90,14 @@ class Console:
         match line.split():
             case ["/reset", *_]:
                 await self.conversation.reset(self.scope)
-                return say("I start afresh: what we said before no longer counts.", self.locale)
+                return say("I've started over: I no longer use what we said before.", self.locale)
             case ["/settings", *words]:
                 return await self._settings(words)
             case ["/why", *_]:
                 return await self._why()
             case ["/help", *_]:
                 return say(HELP, self.locale)
-        raise RefusedError(
-            "There is no such command: a line that begins with / is one of {commands}.",
-            commands=", ".join(COMMANDS),
-        )
+        raise unknown_command(line.split(maxsplit=1)[0], COMMANDS)
 
     async def _settings(self, words: list[str]) -> str:
         match words:
@@ -125,7 +122,7 @@ class Console:
     async def _why(self) -> str:
         draft = self.history.newest
         if draft is None:
-            return say("I have not said anything yet.", self.locale)
+            return say("I haven't said anything yet.", self.locale)
         turns = (
             []
             if draft.context_start_id is None
@@ -224,7 +221,7 @@ def reply(runner: asyncio.Runner, console: Console, line: str) -> None:
     try:
         text = runner.run(console.answer(line, live.show))
     except KeyboardInterrupt:
-        text = say("(given up)", console.locale)
+        text = say("(stopped)", console.locale)
     except ChatError as error:
         text = explain(error, console.locale)
     live.clear()

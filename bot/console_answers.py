@@ -12,11 +12,11 @@ from bot.texts import mark, say
 QUIT = "/quit"
 COMMANDS = ("/reset", "/settings", "/why", "/help", QUIT)
 HELP = mark(
-    "/reset  start afresh\n"
+    "/reset  start over\n"
     "/settings  how I choose my words; /settings NAME VALUE changes it\n"
     "/why  how my last reply came about\n"
-    "/help  this\n"
-    "/quit  end the conversation, as Ctrl-D does; Ctrl-C gives up a reply"
+    "/help  this list\n"
+    "/quit  end the conversation, as Ctrl-D does; Ctrl-C stops a reply"
 )
 
 

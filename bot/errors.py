@@ -108,7 +108,7 @@ class DatabaseError(UnavailableError):
 class StoreUnavailableError(ChatError):
     """The database cannot be used now: locked, full, read-only or away."""
 
-    sentence = "I cannot reach my memory right now: please try again in a minute."
+    sentence = "I can't reach my memory right now: please try again in a minute."
 
 
 class ScopeMovedError(ChatError):
@@ -120,13 +120,13 @@ class ScopeMovedError(ChatError):
 class EngineError(ChatError):
     """The model could not answer this request."""
 
-    sentence = "I could not think of a reply: please try again."
+    sentence = "I couldn't think of a reply: please try again."
 
 
 class ContextTooLongError(EngineError):
     """Prompt and reply together are longer than the model's window."""
 
-    sentence = "That is too long for me ({num_tokens} tokens; I can read {limit})."
+    sentence = "That's too long for me ({num_tokens} tokens; I can read {limit})."
 
 
 class EngineMemoryError(EngineError):
@@ -138,19 +138,19 @@ class EngineMemoryError(EngineError):
 class EngineBrokenError(EngineError):
     """The device, or the engine, has failed and cannot be used again in this process."""
 
-    sentence = "My model has failed and I am restarting: please try again in a minute."
+    sentence = "My model has failed, and I'm restarting: please try again in a minute."
 
 
 class EngineStuckError(EngineError):
     """The engine stood still or died while it made this reply; another one is being opened."""
 
-    sentence = "My model got stuck and I am starting it again: please try again in a minute."
+    sentence = "My model got stuck, and I'm starting it again: please try again in a minute."
 
 
 class EngineClosedError(EngineError):
     """The engine is closing or closed."""
 
-    sentence = "I am shutting down: please try again in a minute."
+    sentence = "I'm shutting down: please try again in a minute."
 
 
 class DeadlineError(EngineError):
@@ -168,13 +168,13 @@ class WithdrawnError(EngineError):
 class NumericError(EngineError):
     """The model produced NaN or infinity for this request."""
 
-    sentence = "My model stumbled over that: please say it in another way."
+    sentence = "My model couldn't work that out: please say it another way."
 
 
 class NoFitReplyError(ChatError):
     """Every candidate was unfit: this sentence is said instead, and never remembered."""
 
-    sentence = "Hm, I am at a loss for words. Could you put that another way?"
+    sentence = "Hm, I don't know what to say. Could you put that another way?"
 
 
 class InvalidSettingError(ChatError):

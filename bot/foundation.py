@@ -18,7 +18,7 @@ from typing import TypeVar
 from bot.conversation import Conversation
 from bot.cores import divided_cores
 from bot.dialogue.blocked import load_blocked_words
-from bot.engine.checkpoint import is_hub_id, resolve_model
+from bot.engine.checkpoint import is_hub_id, license_of, resolve_model
 from bot.engine.limits import EngineLimits
 from bot.engine.opening import open_engine, open_tokenizer
 from bot.engine.request import Engine
@@ -42,7 +42,10 @@ FETCH_STOP_SECONDS = 5.0  # a fetch that was told to stop has to remove what it 
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """What was opened; `open_foundation` closes it. `reverse`: see REVERSE_MODEL."""
+    """What was opened; `open_foundation` closes it. `reverse`: see REVERSE_MODEL.
+
+    `license_id`: of the model, as its card names it (`mit`); empty where it names none.
+    """
 
     settings: Settings
     database: Database
@@ -50,6 +53,7 @@ class Foundation:
     tokenizer: TokenizerThread
     erasures: Erasures
     reverse: Engine | None = None
+    license_id: str = ""
 
 
 @asynccontextmanager
@@ -76,7 +80,10 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
             Retention(database, retention_days=settings.retention_days).run()
         )
         stack.push_async_callback(_end, sweeping)
-        yield Foundation(settings, database, engine, tokenizer, Erasures(engine), reverse)
+        license_id = await asyncio.to_thread(license_of, folder)
+        yield Foundation(
+            settings, database, engine, tokenizer, Erasures(engine), reverse, license_id
+        )
 
 
 def build_conversation(

@@ -22,7 +22,7 @@ def check_text(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise WrongInputError("The text is not valid UTF-8: write it anew.") from None
+        raise WrongInputError("The text is not valid UTF-8: write it again.") from None
     if is_blank(text):
         raise WrongInputError("The text is empty: write how it begins.")
     return text

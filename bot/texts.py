@@ -6,12 +6,13 @@ The English sentence is the key; `locales/<language>/LC_MESSAGES/banter.po` tran
 
 import gettext
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from bot.errors import ChatError
+from bot.errors import ChatError, RefusedError
 
 LANGUAGES = ("en", "ko")
 FALLBACK_LANGUAGE = "en"
@@ -45,6 +46,19 @@ def say(sentence: str, locale: str, **values: object) -> str:
 def explain(error: ChatError, locale: str) -> str:
     """The sentence of `error` in the language of `locale`."""
     return say(error.sentence, locale, **error.values)
+
+
+def unknown_command(command: str, commands: Sequence[str]) -> RefusedError:
+    """What `command` is answered with, which is none of `commands`."""
+    if meant := get_close_matches(command, commands, n=1):
+        return RefusedError(
+            "There's no command {command}: did you mean {meant}?", command=command, meant=meant[0]
+        )
+    return RefusedError(
+        "There's no command {command}: the commands are {commands}.",
+        command=command,
+        commands=", ".join(commands),
+    )
 
 
 def language_of(locale: str) -> str:

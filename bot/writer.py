@@ -100,7 +100,7 @@ def _says_all(_: str) -> bool:
 def _check_words(text: str, is_blocked: IsBlocked) -> None:
     if is_blocked(text):
         raise RefusedError(
-            "There are words in it that I do not say: please try again, or begin another text."
+            "There are words in it that I don't say: please try again, or start another text."
         )
 
 

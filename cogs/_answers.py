@@ -74,7 +74,7 @@ def change_answer(change: Change, effective: EffectiveParams, locale: str) -> st
         }
         if kept:
             lines.append(_kept(stronger, kept, locale))
-    lines.append(say("It counts from my next reply on. `/settings` shows all values.", locale))
+    lines.append(say("It takes effect with my next reply. `/settings` shows all values.", locale))
     return "\n".join(lines)
 
 

@@ -24,7 +24,7 @@ class Pace:
             del self._free_at[other]
         if user_id in self._free_at:
             raise RefusedError(
-                "You have just done that: it works again in {seconds} s.",
+                "You've just done that: you can do it again in {seconds} s.",
                 seconds=math.ceil(self._free_at[user_id] - now),
             )
         self._free_at[user_id] = now + self._seconds

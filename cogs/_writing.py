@@ -106,7 +106,7 @@ def _facts(writing: Writing, locale: str) -> list[str]:
         )
     ]
     if continuation.ended:
-        facts.append(say("I ended the text there by myself.", locale))
+        facts.append(say("I ended the text there myself.", locale))
     return facts
 
 

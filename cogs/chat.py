@@ -29,7 +29,7 @@ from cogs._outgoing import Outgoing
 
 logger = logging.getLogger(__name__)
 
-NOTHING_SAID = mark("Hello! Write something in the message that mentions me, and I will answer.")
+NOTHING_SAID = mark("Hello! Write something in the message that mentions me, and I'll answer.")
 
 
 class Chat(commands.Cog):

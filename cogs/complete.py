@@ -53,13 +53,13 @@ class CompletionCommands(commands.Cog):
     )
     @app_commands.describe(
         text=locale_str("How it begins"),
-        length=locale_str("How many word pieces I add at most; 50 unless you say otherwise"),
+        length=locale_str("How many word pieces I add at most; 50 by default"),
         temperature=locale_str("How daring: low is predictable, high is surprising"),
         top_k=locale_str("Choose among this many most likely words; 0 is off"),
         top_p=locale_str("Choose among the most likely words up to this share; 1 is off"),
         seed=locale_str("The same seed and the same text give the same continuation"),
-        picture=locale_str("Whether to draw which words each word looks at; yes without it"),
-        layer=locale_str("The layer of the model to draw, counted from 1; the last one without it"),
+        picture=locale_str("Whether to draw which words each word looks at; yes by default"),
+        layer=locale_str("The layer of the model to draw, counted from 1; the last one by default"),
     )
     @in_servers_and_dms
     @installed_in_servers
@@ -104,12 +104,14 @@ class CompletionCommands(commands.Cog):
         if writing.attention is not None:
             files.append(await self._draw(writing.attention, locale))
         elif wish.layer is not None:
-            notes.append(say("This model does not show what it looks at: no picture.", locale))
+            notes.append(
+                say("This model doesn't show what it looks at, so there's no picture.", locale)
+            )
         elif picture:
             notes.append(
                 say(
-                    "There is no picture: the person who runs me has not installed the extra "
-                    "{extra} (matplotlib).",
+                    "There's no picture: the person who runs me hasn't installed the extra {extra} "
+                    "(matplotlib).",
                     locale,
                     extra="`plots`",
                 )

@@ -13,8 +13,8 @@ from cogs._locale import locale_of
 
 OPEN_TO_ALL = "open_to_all"  # in a command's extras: no list of the operator's closes it
 NOT_OPEN = mark(
-    "The person who runs me has not opened me to you here: only `/help`, `/privacy` and "
-    "`/mydata` work."
+    "The person who runs me hasn't opened me to you here: only `/help`, `/privacy` "
+    "and `/mydata` work."
 )
 
 

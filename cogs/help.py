@@ -47,8 +47,8 @@ class HelpCommands(commands.Cog):
     def _introduction(self, locale: str) -> str:
         lines = [
             say(
-                "I am **a bot**, not a person. A language model ({model}) writes my replies, and "
-                "it makes things up: please do not rely on what I say.",
+                "I'm **a bot**, not a person. A language model ({model}) writes my replies, "
+                "and it makes things up: please don't rely on what I say.",
                 locale,
                 model=f"`{self._model}`",
             ),

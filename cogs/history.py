@@ -24,9 +24,7 @@ class HistoryCommands(commands.Cog):
         self._conversation = conversation
         self._history = history
 
-    @app_commands.command(
-        name="reset", description=locale_str("Start our conversation here afresh")
-    )
+    @app_commands.command(name="reset", description=locale_str("Start a new conversation here"))
     @in_servers_and_dms
     @installed_in_servers
     async def reset(self, interaction: discord.Interaction) -> None:
@@ -37,11 +35,13 @@ class HistoryCommands(commands.Cog):
         await self._conversation.reset(scope)
         locale = locale_of(interaction)
         if is_shared:
-            text = say("I start afresh here: what was said before no longer counts.", locale)
+            text = say("I've started over here: I no longer use what was said before.", locale)
         elif interaction.guild_id is not None:
-            text = say("I start afresh with you here. My conversations with others go on.", locale)
+            text = say(
+                "I've started over with you here. My conversations with others go on.", locale
+            )
         else:
-            text = say("I start afresh with you: what we said before no longer counts.", locale)
+            text = say("I've started over with you: I no longer use what we said before.", locale)
         await tell(interaction, text)
 
 

@@ -90,7 +90,7 @@ class PrivacyCommands(commands.Cog):
         description=locale_str("Erase everything I keep of you, for good"),
         extras={LEAVES_NO_TRACE: True, OPEN_TO_ALL: True},
     )
-    @app_commands.describe(confirm=locale_str("There is no way back: please confirm"))
+    @app_commands.describe(confirm=locale_str("This can't be undone: please confirm"))
     @app_commands.choices(
         confirm=[Choice(name=locale_str("Yes, erase everything of me"), value=CONFIRMED)]
     )
@@ -119,34 +119,37 @@ class PrivacyCommands(commands.Cog):
 
 def privacy_answer(facts: PrivacyFacts, locale: str) -> str:
     """What is kept, where, for how long, what it is for, and what a member can do about it."""
-    lines = [
+    kept = [
         say("**What I keep**", locale),
         say(
-            "- What you say to me and what I answer, so that I can follow our conversation: for "
-            "{days} days, then it is deleted. Of other messages I keep nothing.",
+            "- What you say to me and what I answer, so that I can follow our "
+            "conversation: for {days} days, then I delete it. I keep nothing of other "
+            "messages.",
             locale,
             days=facts.retention_days,
         ),
         say("- Your `/settings` and the language of your Discord, until you erase them.", locale),
-        say("**Where**", locale),
-        say("- In the database of the person who runs me.", locale),
-        _encryption(facts, locale),
-        say("**What for**", locale),
-        say("- Only to answer you. Your words never train a model.", locale),
+        _place(facts, locale),
+        say("- I use it only to answer you. Your words never train a model.", locale),
+    ]
+    rights = [
         say("**What you can do**", locale),
         say("- `/mydata export` gives you everything, `/mydata erase` removes it.", locale),
-        say("- Edit or delete a message, and what I kept of it changes with it.", locale),
-        say("- `/reset` starts afresh, but deletes nothing.", locale),
+        say("- If you edit or delete a message, what I kept of it changes, too.", locale),
+        say("- `/reset` starts our conversation over, but deletes nothing.", locale),
     ]
+    paragraphs = ["\n".join(kept), "\n".join(rights)]
     if facts.policy_url:
-        lines.append(say("Privacy policy: {url}", locale, url=f"<{facts.policy_url}>"))
-    return "\n".join(lines)
+        paragraphs.append(say("Privacy policy: {url}", locale, url=f"<{facts.policy_url}>"))
+    return "\n\n".join(paragraphs)  # without the empty line Discord takes a heading into the list
 
 
-def _encryption(facts: PrivacyFacts, locale: str) -> str:
+def _place(facts: PrivacyFacts, locale: str) -> str:
     if facts.is_encrypted:
-        return say("- The texts are encrypted there.", locale)
-    return say("- The texts are not encrypted by me there.", locale)
+        return say("- It's kept, encrypted, in the database of the person who runs me.", locale)
+    return say(
+        "- It's kept in the database of the person who runs me; I don't encrypt it there.", locale
+    )
 
 
 def as_file(everything: Mapping[str, object], max_bytes: int) -> discord.File:

@@ -22,14 +22,23 @@ NUM_REVISION_CHARS = 8  # of a commit's hash: enough to tell it apart
 
 
 class StatusCommands(commands.Cog):
-    """Answers what people ask when a reply is slow or strange. `client` knows the connection."""
+    """Answers what people ask when a reply is slow or strange.
+
+    `client` knows the connection; `license_id`: see Foundation.
+    """
 
     def __init__(
-        self, client: discord.Client, engine: Engine, store: HistoryStore, history: str
+        self,
+        client: discord.Client,
+        engine: Engine,
+        license_id: str,
+        store: HistoryStore,
+        history: str,
     ) -> None:
         self._client = client
         self._engine = engine
         self._info = replace(engine.info, model=model_name(engine.info.model))
+        self._license_id = license_id
         self._store = store
         self._history = history
         self._started_at = utcnow()
@@ -44,7 +53,7 @@ class StatusCommands(commands.Cog):
         await interaction.response.defer(ephemeral=True)
         locale = locale_of(interaction)
         lines = [
-            model_line(self._info, locale),
+            model_line(self._info, self._license_id, locale),
             *load_lines(self._engine.load(), locale),
             self._connection_line(locale),
             await self._memory_line(interaction, locale),
@@ -70,9 +79,9 @@ class StatusCommands(commands.Cog):
         return memory_line(remembered, locale)
 
 
-def model_line(info: EngineInfo, locale: str) -> str:
-    """What is served, and on what."""
-    return say(
+def model_line(info: EngineInfo, license_id: str, locale: str) -> str:
+    """What is served, and on what; `license_id` is empty where it is not known."""
+    line = say(
         "**Model**: `{model}` ({revision}), {num_millions} M parameters, {dtype} on {device}, "
         "window of {window} tokens",
         locale,
@@ -83,6 +92,7 @@ def model_line(info: EngineInfo, locale: str) -> str:
         device=info.device,
         window=info.window,
     )
+    return line + say(", license {name}", locale, name=license_id) if license_id else line
 
 
 def load_lines(load: EngineLoad, locale: str) -> list[str]:
@@ -94,8 +104,8 @@ def queue_line(load: EngineLoad, locale: str) -> str:
     """Who waits, and how many replies are made in one batch."""
     return say(
         "**Queue**: {num_waiting} waiting, {num_running} being answered, "
-        "{tokens_per_second} tokens/s; replies in the making: {num_rows}, at most {max_rows} at "
-        "once",
+        "{tokens_per_second} tokens/s; replies being written: {num_rows}, at most "
+        "{max_rows} at once",
         locale,
         num_waiting=load.num_waiting,
         num_running=load.num_running,
@@ -108,15 +118,19 @@ def queue_line(load: EngineLoad, locale: str) -> str:
 def cache_line(load: EngineLoad, locale: str) -> str:
     """What is kept of conversations so that it need not be read again, and how far that helps."""
     if load.prefix_bytes is None or load.max_prefix_bytes is None:
-        return say("**Cache**: none, every conversation is read anew for each reply", locale)
-    share = load.cached_share
-    return say(
-        "**Cache**: {kept} of {most} MB hold conversations that were read; they spared {share} of "
-        "what the last {num_requests} replies had to read",
+        return say("**Cache**: none, I read the whole conversation again for each reply", locale)
+    line = say(
+        "**Cache**: {kept} of {most} MB hold conversations I have read",
         locale,
         kept=round(load.prefix_bytes / 2**20),
         most=round(load.max_prefix_bytes / 2**20),
-        share="–" if share is None else f"{share:.0%}",
+    )
+    if load.cached_share is None:
+        return line
+    return line + say(
+        "; of what the last {num_requests} replies had to read, {share} was there already",
+        locale,
+        share=f"{load.cached_share:.0%}",
         num_requests=NUM_COUNTED,
     )
 
@@ -124,9 +138,9 @@ def cache_line(load: EngineLoad, locale: str) -> str:
 def memory_line(remembered: ScopeStatus, locale: str) -> str:
     """What is remembered of this place, and how far back the last prompt reached."""
     if not remembered.num_turns:
-        return say("**Here**: I remember nothing yet.", locale)
+        return say("**Here**: I remember nothing yet", locale)
     line = say(
-        "**Here**: I have the last {num_turns} turns in mind",
+        "**Here**: I remember the last {num_turns} turns",
         locale,
         num_turns=remembered.num_turns,
     )
@@ -147,5 +161,11 @@ async def setup(bot: ChatBot) -> None:
     """Add the command."""
     services = bot.services
     await bot.add_cog(
-        StatusCommands(bot, services.engine, services.history, services.settings.history)
+        StatusCommands(
+            bot,
+            services.engine,
+            services.license_id,
+            services.history,
+            services.settings.history,
+        )
     )

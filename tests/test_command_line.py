@@ -103,7 +103,59 @@ def test_the_version_is_told(tmp_path: Path) -> None:
 def test_an_unknown_command_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
     done = run(tmp_path, "fecth")
     assert done.returncode == 2
-    assert "invalid choice: 'fecth' (choose from 'playground', 'chat', " in done.stderr
+    assert done.stderr.endswith("\nerror: There's no command fecth: did you mean fetch?\n")
+
+
+MISTAKES = [
+    (["zzz"], "There's no command zzz: the commands are playground, chat, next, doctor, "),
+    (["db"], "Missing: ACTION."),
+    (["db", "chekc"], "There's no command chekc: did you mean check?"),
+    (["health", "--odd"], "Not understood: --odd."),
+    (["next", "x", "--top-k", "many"], "--top-k must be a whole number, not “many”."),
+    (["next", "x", "--top-p", "much"], "--top-p must be a number, not “much”."),
+    (["chat", "--once"], "--once needs a value."),
+    (["doctor", "--channel"], "--channel needs a value."),
+    (["next", "x", "--t"], "--t could be any of these: --table, --temperature, --top-k, --top-p."),
+    (["--version=3"], "--version takes no value, but “3” was given."),
+    (["doctor", "--channel", "x"], "--channel: “x” is not the id or the link of a channel."),
+]
+OF_ARGPARSE = re.compile(
+    "usage:|positional|arguments|options|show this|error|expected|invalid|choose|required|"
+    "unrecognized|ambiguous|ignored"
+)
+
+
+@pytest.mark.parametrize(("line", "sentence"), MISTAKES)
+def test_what_a_line_lacks_is_one_sentence_in_either_language(
+    line: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        build_parser("en").parse_args(line)
+    assert f"\nerror: {sentence}" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        build_parser("ko").parse_args(line)
+    told = capsys.readouterr().err
+    assert told.startswith("사용법: ")
+    assert re.search("\n오류: .*[가-힣]", told)
+    assert not OF_ARGPARSE.search(told)
+
+
+@pytest.mark.parametrize("line", [[], ["chat"], ["next"], ["doctor"], ["db"], ["db", "backup"]])
+def test_the_help_is_in_one_language(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        build_parser("ko").parse_args([*line, "--help"])
+    shown = capsys.readouterr().out
+    assert shown.startswith("사용법: python -m bot")
+    assert not OF_ARGPARSE.search(shown)
+    with pytest.raises(SystemExit, match="0"):
+        build_parser("en").parse_args([*line, "--help"])
+    assert not re.search("[가-힣]", capsys.readouterr().out)
+
+
+def test_the_health_of_a_folder_where_nothing_ever_ran(tmp_path: Path) -> None:
+    assert complaint(run(tmp_path, "health"), 1) == "No bot has run in this folder yet."
+    (tmp_path / "data").mkdir()
+    assert "its log says why" in complaint(run(tmp_path, "health"), 1)
 
 
 def test_without_a_token_and_a_model_the_playground_says_what_is_missing(tmp_path: Path) -> None:

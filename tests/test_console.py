@@ -108,7 +108,7 @@ def test_a_conversation_at_a_terminal_ends_with_ctrl_c(
             ("hello", "hello"),  # the terminal shows what is typed
             ("/why", "seed 1"),
             ("/settings top_k 5", "top_k"),
-            ("/nonsense", "There is no such command"),
+            ("/nonsense", "There's no command /nonsense"),
         ):
             os.write(ours, f"{line}\n".encode())
             assert answer in until_prompt(said)
@@ -175,7 +175,7 @@ def test_ctrl_c_gives_up_a_reply_and_not_the_conversation(
         reply(runner, console, "still there?")
         runner.run(database.close())
     given_up, answer, _ = capsys.readouterr().out.split("\n")
-    assert given_up == "…\r\x1b[J(given up)"
+    assert given_up == "…\r\x1b[J(stopped)"
     assert answer.startswith("…\r\x1b[Jreply ")
 
 
@@ -209,7 +209,7 @@ async def test_after_a_reset_nothing_is_remembered(
 ) -> None:
     await console.respond("my name is Ada")
     assert (
-        await console.command("/reset") == "I start afresh: what we said before no longer counts."
+        await console.command("/reset") == "I've started over: I no longer use what we said before."
     )
     await console.respond("what is my name?")
     assert b"Ada" not in bytes(i for i in engine.asked[1].prompt_ids if i < 256)
@@ -218,6 +218,12 @@ async def test_after_a_reset_nothing_is_remembered(
 async def test_what_nobody_would_see_is_not_answered(console: Console) -> None:
     with pytest.raises(RefusedError, match="only read text"):
         await console.respond("\u200b")
+
+
+async def test_a_misspelt_command_is_answered_with_the_one_that_is_meant(console: Console) -> None:
+    with pytest.raises(RefusedError) as refused:
+        await console.command("/reste now")
+    assert str(refused.value) == "There's no command /reste: did you mean /reset?"
 
 
 async def test_settings_are_shown_changed_and_taken_back(
@@ -253,7 +259,7 @@ async def test_a_setting_that_there_is_not_is_told_in_the_same_way(console: Cons
 async def test_why_says_how_the_last_reply_came_about(
     console: Console, engine: ScriptedEngine
 ) -> None:
-    assert await console.command("/why") == "I have not said anything yet."
+    assert await console.command("/why") == "I haven't said anything yet."
     engine.script = lambda request: ["hello there, you" if len(engine.asked) == 1 else "fine"]
     await console.respond("hello there, you")
     answer = await console.command("/why")
@@ -282,9 +288,8 @@ def test_a_pipe_understands_the_commands_and_says_none_of_them_to_the_model(
     assert len(engine.asked) == 1
     assert shown.out.startswith("reply ")
     assert "top_k 5" in " ".join(shown.out.split())
-    assert shown.out.endswith("I start afresh: what we said before no longer counts.\n")
+    assert shown.out.endswith("I've started over: I no longer use what we said before.\n")
     assert shown.err == (
-        "There is no such command: a line that begins with / is one of /reset, /settings, /why, "
-        "/help, /quit.\n"
+        "There's no command /nonsense: the commands are /reset, /settings, /why, /help, /quit.\n"
     )
     assert exit_code == EXIT_UNANSWERED

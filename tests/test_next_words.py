@@ -233,7 +233,7 @@ def test_what_the_model_has_no_room_or_no_layer_for_is_one_sentence(
 
 
 def test_a_model_that_does_not_show_what_it_looks_at_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match="does not show what it looks at"):
+    with pytest.raises(UnavailableError, match="doesn't show what it looks at"):
         save_picture(None, tmp_path / "x.png", "en")
 
 

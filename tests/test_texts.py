@@ -47,11 +47,11 @@ def test_without_its_catalogue_a_language_falls_back_to_english(
 
 def test_places_are_filled_in_both_languages() -> None:
     error = RefusedError(
-        "One moment, please: I did not take that in. Please send it again in {seconds} s.",
+        "One moment, please: I didn't catch that. Send it again in {seconds} s.",
         seconds=3,
     )
     assert explain(error, "en-US") == (
-        "One moment, please: I did not take that in. Please send it again in 3 s."
+        "One moment, please: I didn't catch that. Send it again in 3 s."
     )
     assert explain(error, "ko") == (
         "잠깐만요! 방금 메시지는 받지 못했어요. 3초 뒤에 다시 보내 주세요."

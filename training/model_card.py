@@ -125,6 +125,7 @@ def render(findings: Findings, folder: Path, num_probes: int) -> str:
     record_path = folder / RECORD
     record = json.loads(record_path.read_text()) if record_path.is_file() else {}
     lines = [
+        "---\nlicense: mit\n---\n",
         "# Banter's embedded model",
         "",
         "A demonstration voice: a very small GPT-2 that makes small talk in English and a little",

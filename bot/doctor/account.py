@@ -42,7 +42,7 @@ async def ask_discord(
 
 def _unasked() -> Finding:
     return warning(
-        mark("The channels were not looked at: Discord tells of them only where a token is set.")
+        mark("The channels were not checked: Discord tells of them only where a token is set.")
     )
 
 
@@ -63,9 +63,9 @@ def _examine_application(
         findings.append(
             warning(
                 mark(
-                    "Everybody can add the bot to a server of theirs and use your machine: on "
-                    "{page} set Install Link to None (page Installation), then switch Public Bot "
-                    "off (page Bot)."
+                    "Anyone can add the bot to a server and use your machine: on {page} set "
+                    "Install Link to None (page Installation), then switch Public Bot off (page "
+                    "Bot)."
                 ),
                 page=page,
             )

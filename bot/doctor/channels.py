@@ -174,4 +174,4 @@ def _fence(channel: Place, settings: Settings, where: dict[str, str]) -> Finding
             ),
             **where,
         )
-    return ok(mark("#{channel} in {server}: the bot may do there all that it has to."), **where)
+    return ok(mark("#{channel} in {server}: the bot may do everything it has to there."), **where)

@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
+import platform
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bot.doctor.account import ask_discord
 from bot.doctor.database import examine_database
-from bot.doctor.findings import Finding, fault
+from bot.doctor.findings import Finding, fault, ok
 from bot.doctor.model import examine_model
 from bot.doctor.settings import read_settings
 from bot.env_file import ENV_FILE
 from bot.errors import UnavailableError
+from bot.texts import mark
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +40,35 @@ async def examine(
             examine_database(read.settings, read.unsure),
         )
     ]
-    for finding in read.findings:
+    findings = [_versions(), *read.findings]
+    for finding in findings:
         tell(finding)
-    findings = [*read.findings]
     for part in parts:
         for finding in await part:
             tell(finding)
             findings.append(finding)
     return findings
+
+
+def _versions() -> Finding:
+    """Python's version and those of the packages that matter most, none of which is imported."""
+    return ok(
+        mark(
+            "Versions: Python {python}, torch {torch}, transformers {transformers}, "
+            "discord.py {discord}."
+        ),
+        python=platform.python_version(),
+        torch=_version_of("torch"),
+        transformers=_version_of("transformers"),
+        discord=_version_of("discord.py"),
+    )
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "–"
 
 
 async def _told(examining: Awaitable[list[Finding]]) -> list[Finding]:
@@ -56,8 +80,8 @@ async def _told(examining: Awaitable[list[Finding]]) -> list[Finding]:
         return [
             fault(
                 UnavailableError(
-                    "One part could not be looked at because of a bug in Banter: please report "
-                    "the lines above."
+                    "One part could not be checked because of a bug in Banter: please report the "
+                    "lines above."
                 )
             )
         ]

@@ -33,12 +33,16 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line; `exit_code` is that of the start that would fail because of it, else 0."""
+    """One line; `exit_code` is that of the start that would fail because of it, else 0.
+
+    `only_playground`: the bot would not start on Discord, but the playground would.
+    """
 
     verdict: Verdict
     sentence: str
     values: Mapping[str, object]
     exit_code: int = 0
+    only_playground: bool = False
 
 
 def ok(sentence: str, **values: object) -> Finding:
@@ -86,14 +90,22 @@ def exit_code_of(findings: Iterable[Finding]) -> int:
 
 
 def summary_of(findings: Iterable[Finding], locale: str) -> str:
-    """The last line: whether the bot can run."""
-    verdicts = [finding.verdict for finding in findings]
+    """The last line: whether the bot can run, or only the playground."""
+    found = list(findings)
+    verdicts = [finding.verdict for finding in found]
     if number := verdicts.count(Verdict.FAULT):
         return say(
-            "Not all is well. Faults: {number}; each of these lines says what to do.",
+            "Something has to be mended. Faults: {number}; each of these lines says what to do.",
             locale,
             number=number,
         )
-    if number := verdicts.count(Verdict.WARNING):
+    number = verdicts.count(Verdict.WARNING)
+    if any(finding.only_playground for finding in found):
+        return say(
+            "Only the playground can run, not the bot on Discord. Warnings: {number}.",
+            locale,
+            number=number,
+        )
+    if number:
         return say("The bot can run. Warnings: {number}.", locale, number=number)
     return say("The bot can run.", locale)

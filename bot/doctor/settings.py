@@ -1,7 +1,7 @@
 """Whether the settings are right, and the file that holds them is closed to others."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bot.dialogue.blocked import load_blocked_words
@@ -93,15 +93,14 @@ def _without_token(settings: Settings) -> list[Finding]:
         return [] if settings.privacy_url else [_no_policy()]
     if (error := no_playground()) is not None:
         return [fault(error)]
-    return [
-        warning(
-            mark(
-                "DISCORD_TOKEN is not set, so the start opens the playground in a browser. For "
-                "Discord, create an application on https://discord.com/developers/applications, "
-                "press Reset Token on its page Bot, and put the token into .env as DISCORD_TOKEN=…"
-            )
+    token = warning(
+        mark(
+            "DISCORD_TOKEN is not set, so the start opens the playground in a browser. For "
+            "Discord, create an application on https://discord.com/developers/applications, "
+            "press Reset Token on its page Bot, and put the token into .env as DISCORD_TOKEN=…"
         )
-    ]
+    )
+    return [replace(token, only_playground=True)]
 
 
 def _no_policy() -> Finding:

@@ -25,10 +25,12 @@ DEFAULT_REVISION = "main"
 PICKLED_WEIGHTS = "pytorch_model.bin"
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
+CARD = "README.md"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model", "vocab.txt")
 _EMBEDDED_FOLDER = Path(__file__).resolve().parent.parent / "models" / "smalltalk"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_LICENSE = re.compile(r"^license: *[\"']?([\w.+-]{1,40})[\"']? *$", re.ASCII | re.MULTILINE)
 _SHARD = re.compile(r"[\w.-]+\.safetensors", re.ASCII)
 _WINDOW_NAMES = ("n_positions", "max_position_embeddings", "n_ctx")
 
@@ -173,6 +175,20 @@ def tensor_sizes(weights: Path) -> dict[str, int]:
             file=weights,
         ) from error
     return {name: math.prod(shape) for name, shape in shapes.items()}
+
+
+def license_of(folder: Path) -> str:
+    """The license that the model card in `folder` names (`mit`), or an empty text.
+
+    The card's front matter holds it, between two lines `---` at its beginning.
+    """
+    try:
+        card = (folder / CARD).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    front = re.match(r"---\n(.*?)^---$", card, re.DOTALL | re.MULTILINE)
+    named = _LICENSE.search(front[1]) if front else None
+    return named[1] if named else ""
 
 
 def shard_names(index: Path) -> tuple[str, ...]:

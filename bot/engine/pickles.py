@@ -74,14 +74,14 @@ def _zipped_pickle(path: Path, archive: zipfile.ZipFile) -> bytes:
     plain = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
     if not plain or len(set(names)) != len(names) or len(pickled) != 1:
         raise ModelError(
-            "The file {file} is refused: it has a compressed or double entry, which weights never "
-            "need. Somebody may have put a virus in it: please choose another MODEL.",
+            "The file {file} is refused: it has a compressed or double entry, which "
+            "weights never need. It may hold a virus: please choose another MODEL.",
             file=path.name,
         )
     if pickled[0].file_size > _MAX_PICKLE:
         raise ModelError(
-            "The file {file} is refused: its pickle is larger than 64 MB, which weights never "
-            "need. Somebody may have put a virus in it: please choose another MODEL.",
+            "The file {file} is refused: its pickle is larger than 64 MB, which weights "
+            "never need. It may hold a virus: please choose another MODEL.",
             file=path.name,
         )
     return archive.read(pickled[0])
@@ -97,8 +97,8 @@ def _check(path: Path, pickled: BinaryIO) -> None:
 
 def _refused(path: Path, name: str) -> ModelError:
     return ModelError(
-        "The file {file} is refused: it asks for {name}, which weights never need. Somebody may "
-        "have put a virus in it: please choose another MODEL.",
+        "The file {file} is refused: it asks for {name}, which weights never need. It "
+        "may hold a virus: please choose another MODEL.",
         file=path.name,
         name=name,
     )

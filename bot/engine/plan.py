@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from bot.engine.checkpoint import PICKLED_WEIGHTS, TOKENIZER_FILES, WEIGHTS, WEIGHTS_INDEX
+from bot.engine.checkpoint import CARD, PICKLED_WEIGHTS, TOKENIZER_FILES, WEIGHTS, WEIGHTS_INDEX
 from bot.engine.hub import Listing, RemoteFile
 from bot.errors import ModelError
 
 _PICKLED_INDEX = "pytorch_model.bin.index.json"
 _SMALL_FILES = (
+    CARD,  # it names the license
     "config.json",
     "generation_config.json",
     "tokenizer_config.json",

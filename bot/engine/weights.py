@@ -53,7 +53,7 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
             "The file {file} is cut off or damaged: fetch the model again.", file=path.name
         ) from error
     if not isinstance(content, Mapping) or not all(map(_is_weight, content.items())):
-        raise ModelError("The file {file} holds something else than weights.", file=path.name)
+        raise ModelError("The file {file} holds something other than weights.", file=path.name)
     return dict(content)
 
 

@@ -50,7 +50,7 @@ def save_picture(attention: Attention | None, path: Path, locale: str) -> None:
     Raises UnavailableError.
     """
     if attention is None:
-        raise UnavailableError("This model does not show what it looks at: no picture.")
+        raise UnavailableError("This model doesn't show what it looks at, so there's no picture.")
     picture = draw_picture(attention, locale)
     try:
         path.write_bytes(picture)
@@ -85,7 +85,7 @@ def draw_picture(attention: Attention, locale: str) -> bytes:
     axes.set_ylabel(words.say(mark("this token …")), **words.style)
     below = [words.say(mark("… looks at this one"))]
     if not all(map(words.has, attention.tokens)):
-        hint = mark("No font of this computer has all letters: Noto Sans CJK has.")
+        hint = mark("No font on this computer has all of these letters: Noto Sans CJK has them.")
         below.append(words.say(hint))
     axes.set_xlabel("\n".join(below), **words.style)
     figure.colorbar(image, ax=axes, shrink=0.6)

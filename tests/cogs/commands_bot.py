@@ -23,7 +23,7 @@ from tests.fakes import ScriptedEngine
 
 MAX_CHARS = 2000  # of a Discord message
 OPTION_TYPES = {str: 3, int: 4, bool: 5, float: 10}
-AWAY = "I cannot reach my memory right now"
+AWAY = "I can't reach my memory right now"
 
 
 class Faults(logging.Handler):

@@ -58,7 +58,7 @@ async def test_a_message_that_is_not_taken_in_is_named(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     await stage.alice.send(stage.channel, f"{stage.us} hello")
-    told = "One moment, please: I did not take that in. Please send it again in 600 s."
+    told = "One moment, please: I didn't catch that. Send it again in 600 s."
     assert await reason(stage, caplog) == f"refused with “{told}”."
 
 

@@ -129,9 +129,7 @@ async def test_who_writes_too_soon_is_told_once_and_the_notice_goes_away(stage: 
     second = await stage.alice.send(stage.channel, f"{stage.us} hello?")
     await stage.alice.send(stage.channel, f"{stage.us} hello??")
     _, notice = stage.ours()
-    assert notice.content == (
-        "One moment, please: I did not take that in. Please send it again in 600 s."
-    )
+    assert notice.content == ("One moment, please: I didn't catch that. Send it again in 600 s.")
     assert notice.reference is not None
     assert notice.reference.message_id == second.id
     assert stage.posts()[-1]["nonce"] == f"n{second.id}"

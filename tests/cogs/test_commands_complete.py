@@ -19,7 +19,7 @@ from tests.cogs.commands_bot import World, attachments_of, commands_world, text_
 
 TEXT = "I love cats because"
 BLOCKED = "bullshit"
-REFUSED = "There are words in it that I do not say: please try again, or begin another text."
+REFUSED = "There are words in it that I don't say: please try again, or start another text."
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ async def test_a_cooldown_counts_it_like_a_message(tmp_path: Path) -> None:
     async with commands_world(tmp_path, cooldown_seconds=30) as world:
         await world.alice.slash(world.channel, "complete", text=TEXT, picture=False)
         again = await world.alice.slash(world.channel, "complete", text=TEXT, picture=False)
-        assert text_of(again).endswith("Please send it again in 30 s.")
+        assert text_of(again).endswith("Send it again in 30 s.")
         assert again.ephemeral
         assert len(world.stage.engine.predicted) == 1
 
@@ -171,7 +171,7 @@ async def test_without_matplotlib_the_text_comes_alone_and_says_which_extra_is_m
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = await world.alice.slash(world.channel, "complete", text=TEXT)
     assert "**and so on**" in text_of(result)
-    assert "has not installed the extra `plots` (matplotlib)" in text_of(result)
+    assert "hasn't installed the extra `plots` (matplotlib)" in text_of(result)
     assert attachments_of(result) == []
     assert asked(world).layer is None
 
@@ -185,7 +185,7 @@ async def test_a_model_that_hides_its_attention_gives_its_text(world: World) -> 
     world.stage.engine.predict = hide  # type: ignore[method-assign]
     result = await world.alice.slash(world.channel, "complete", text=TEXT)
     assert "**and so on**" in text_of(result)
-    assert "This model does not show what it looks at: no picture." in text_of(result)
+    assert "This model doesn't show what it looks at, so there's no picture." in text_of(result)
     assert attachments_of(result) == []
 
 

@@ -30,7 +30,7 @@ def korean_is_loud(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 ANSWERS = [
-    ("reset", {}, "I START AFRESH HERE"),
+    ("reset", {}, "I'VE STARTED OVER HERE"),
     ("settings", {}, "HOW I WRITE TO YOU HERE"),
     ("settings", {"top_k": 5}, "SET FOR YOU IN THIS SERVER: `top_k` 5."),
     ("settings", {"preset": "defaults"}, "IS GONE"),
@@ -38,7 +38,7 @@ ANSWERS = [
     ("settings", {"top_k": 500}, "MUST BE BETWEEN"),
     ("status", {}, "QUEUE"),
     ("help", {}, "A LANGUAGE MODEL"),
-    ("help", {}, "START OUR CONVERSATION HERE AFRESH"),
+    ("help", {}, "START A NEW CONVERSATION HERE"),
     ("privacy", {}, "WHAT I KEEP"),
     ("mydata export", {}, "THIS IS EVERYTHING"),
     ("mydata erase", {"confirm": "yes"}, "ERASED"),

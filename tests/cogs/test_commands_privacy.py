@@ -1,5 +1,6 @@
 import gzip
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -50,10 +51,10 @@ async def test_privacy_answers_everywhere_and_without_a_database(tmp_path: Path)
 @pytest.mark.parametrize(
     ("key", "sentence"),
     [
-        (None, "The texts are encrypted there."),
-        ("secret", "The texts are encrypted there."),
-        ("off", "The texts are not encrypted by me there."),
-        (" OFF ", "The texts are not encrypted by me there."),
+        (None, "kept, encrypted, in the database"),
+        ("secret", "kept, encrypted, in the database"),
+        ("off", "I don't encrypt it there."),
+        (" OFF ", "I don't encrypt it there."),
     ],
 )
 async def test_privacy_says_whether_the_texts_are_encrypted(
@@ -63,6 +64,14 @@ async def test_privacy_says_whether_the_texts_are_encrypted(
         text = text_of(await world.alice.slash(world.channel, "privacy"))
         assert sentence in text
         assert "secret" not in text
+
+
+@pytest.mark.parametrize("locale", ["en-US", "ko"])
+def test_no_heading_of_the_privacy_answer_is_taken_into_the_list_above_it(locale: str) -> None:
+    """Discord lets a list go on until an empty line."""
+    lines = privacy_answer(PrivacyFacts(30, is_encrypted=True, policy_url="x"), locale).split("\n")
+    for before, line in pairwise(lines):
+        assert not before.startswith("- ") or line == "" or line.startswith("- "), line
 
 
 @pytest.mark.parametrize("locale", ["en-US", "ko"])
@@ -180,7 +189,7 @@ async def test_erasing_again_at_once_is_refused_to_that_member_only(tmp_path: Pa
         await world.alice.slash(world.channel, "mydata erase", confirm="yes")
         await world.talk(Scope(world.channel.id), SAID)
         refused = await world.alice.slash(world.channel, "mydata erase", confirm="yes")
-        assert text_of(refused) == "You have just done that: it works again in 60 s."
+        assert text_of(refused) == "You've just done that: you can do it again in 60 s."
         assert await is_stored(world)
         other = await world.moderator.slash(world.channel, "mydata erase", confirm="yes")
         assert text_of(other).startswith("Erased")

@@ -17,7 +17,7 @@ async def test_reset_forgets_the_channel_that_all_share_and_no_other(tmp_path: P
         result = await world.alice.slash(world.channel, "reset")
         assert await world.num_turns(here) == 0
         assert await world.num_turns(elsewhere) == 2
-        assert "afresh" in text_of(result)
+        assert "started over" in text_of(result)
         assert not result.ephemeral  # everybody sees who did it
 
 

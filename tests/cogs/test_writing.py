@@ -52,7 +52,7 @@ def test_an_end_of_the_models_own_is_told() -> None:
     end = Step(likely(0, "<|endoftext|>", 0.6), (), LEFT)
     text = shown("cats", " of", Step(OF, (), LEFT), end, ended=True)
     assert "mine (1 word pieces)" in text
-    assert text.endswith("I ended the text there by myself.")
+    assert text.endswith("I ended the text there myself.")
     assert "2  <|endoftext|>  60%" in text
 
 

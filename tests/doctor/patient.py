@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot.doctor.examination import examine
-from bot.doctor.findings import exit_code_of, line_of
+from bot.doctor.findings import exit_code_of, line_of, summary_of
 
 NOBODY = 65534
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The lines that were told, and the exit code."""
+    """The lines that were told, the exit code, and the last line."""
 
     lines: tuple[str, ...]
     exit_code: int
+    summary: str
 
     def the(self, mark: str, words: str) -> str:
         """The one line with this mark that holds these words."""
@@ -51,7 +52,7 @@ class Patient:
         )
         assert told == [line_of(one, locale) for one in findings]
         assert fingerprints(self.folder) == before
-        return Diagnosis(tuple(told), exit_code_of(findings))
+        return Diagnosis(tuple(told), exit_code_of(findings), summary_of(findings, locale))
 
 
 def fingerprints(folder: Path) -> Mapping[str, str]:

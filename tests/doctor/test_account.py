@@ -67,7 +67,7 @@ async def test_a_public_bot_is_warned_of_with_both_pages(
 ) -> None:
     server.set_in_portal(bot_public=True)
     found = await patient.examine()
-    line = found.the("warning", "Everybody can add the bot")
+    line = found.the("warning", "Anyone can add the bot")
     assert f"https://discord.com/developers/applications/{server.bot.id} set Install" in line
     assert "then switch Public Bot off (page Bot)" in line
     assert found.exit_code == 0

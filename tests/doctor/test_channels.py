@@ -12,7 +12,7 @@ from tests.doctor.patient import Patient
 
 async def test_a_channel_where_all_is_allowed(patient: Patient, general: Channel) -> None:
     found = await patient.examine(general.id)
-    found.the("ok", "#general in Home: the bot may do there all that it has to.")
+    found.the("ok", "#general in Home: the bot may do everything it has to there.")
     assert found.exit_code == 0
 
 

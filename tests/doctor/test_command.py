@@ -23,7 +23,7 @@ async def test_a_healthy_bot_and_a_channel(tmp_path: Path) -> None:
         ) as doctor:
             ended = await doctor.ended()
         assert (ended.exit_code, doctor.stderr) == (0, "")
-        assert "#general in Home: the bot may do there all" in doctor.stdout
+        assert "#general in Home: the bot may do everything it has to there" in doctor.stdout
         assert doctor.stdout.endswith("The bot can run. Warnings: 2.\n")
         assert server.token not in doctor.stdout
         assert not (tmp_path / "data").exists()

@@ -1,5 +1,7 @@
 """The settings: every mistake is told, and the rest is still looked at."""
 
+import re
+
 import pytest
 
 from tests.doctor.patient import Patient
@@ -13,6 +15,13 @@ async def test_nothing_to_complain_of(patient: Patient) -> None:
     assert found.exit_code == 0
     assert len(found.marked("ok")) == len(found.lines)
     found.the("ok", "The settings in .env are right.")
+    assert found.summary == "The bot can run."
+
+
+async def test_the_first_line_has_the_versions_that_a_report_needs(lonely: Patient) -> None:
+    first = (await lonely.examine()).lines[0]
+    versions = r"Python \d\S+, torch \d\S+, transformers \d\S+, discord\.py \d\S+"
+    assert re.fullmatch(rf"ok +Versions: {versions}\.", first)
 
 
 async def test_a_wrong_value_is_told_with_what_is_allowed(lonely: Patient) -> None:
@@ -46,7 +55,7 @@ async def test_a_file_that_cannot_be_read_leaves_nothing_to_guess(
     del patient.environ["DISCORD_TOKEN"]
     patient.write_env(text)
     found = await patient.examine()
-    assert found.lines == (found.the("fault", words),)
+    assert found.lines == (found.the("ok", "Versions: "), found.the("fault", words))
 
 
 async def test_what_depends_on_a_wrong_value_is_left_alone(patient: Patient) -> None:
@@ -54,7 +63,8 @@ async def test_what_depends_on_a_wrong_value_is_left_alone(patient: Patient) -> 
     found = await patient.examine(**wrong, DEVICE="gpu")
     assert len(found.marked("fault")) == 4
     assert found.marked("ok") == [
-        "ok       The model is the embedded demonstration voice, and it is whole."
+        found.the("ok", "Versions: "),
+        "ok       The model is the embedded demonstration voice, and it is whole.",
     ]
     assert found.marked("warning") == []
 
@@ -77,7 +87,11 @@ async def test_without_a_token_the_playground_is_announced(lonely: Patient) -> N
     assert found.exit_code == 0
     line = found.the("warning", "the start opens the playground")
     assert "press Reset Token" in line
-    found.the("warning", "The channels were not looked at")
+    assert found.summary == (
+        "Only the playground can run, not the bot on Discord. Warnings: "
+        f"{len(found.marked('warning'))}."
+    )
+    found.the("warning", "The channels were not checked")
 
 
 async def test_without_token_and_playground_nothing_can_start(

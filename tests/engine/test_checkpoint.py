@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.engine.checkpoint import inspect_checkpoint, resolve_model, tensor_sizes
+from bot.engine.checkpoint import inspect_checkpoint, license_of, resolve_model, tensor_sizes
 from bot.engine.manifest import make_manifest, write_manifest
 from bot.errors import ModelError
 from tests.source_tree import ROOT
@@ -64,6 +64,35 @@ def test_a_whole_folder_is_described(tiny_model: Path) -> None:
     assert found.window == 256
     assert found.commit == ""
     assert [path.name for path in found.weight_files] == ["model.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("card", "license_id"),
+    [
+        ("---\nlanguage: en\nlicense: mit\ntags:\n- gpt2\n---\n# Card", "mit"),
+        ("---\r\nlicense: 'apache-2.0'\r\n---\r\n", "apache-2.0"),
+        ("---\nlicense:\n- mit\n---\n", ""),
+        ("---\nlicense: a long text with `marks`\n---\n", ""),
+        ("# Card\n---\nlicense: mit\n---\n", ""),
+        ("---\ntags: x\n---\nlicense: mit\n", ""),
+        ("", ""),
+    ],
+)
+def test_the_license_is_that_of_the_front_matter(
+    tmp_path: Path, card: str, license_id: str
+) -> None:
+    (tmp_path / "README.md").write_bytes(card.encode())
+    assert license_of(tmp_path) == license_id
+
+
+def test_without_a_readable_card_no_license_is_known(tmp_path: Path) -> None:
+    assert license_of(tmp_path) == ""
+    (tmp_path / "README.md").write_bytes(b"---\nlicense: mit\n---\n\xff")
+    assert license_of(tmp_path) == ""
+
+
+def test_the_embedded_model_has_the_license_of_the_project(tmp_path: Path) -> None:
+    assert license_of(resolve_model("embedded", None, tmp_path)) == "mit"
 
 
 def without(name: str) -> Callable[[Path], None]:

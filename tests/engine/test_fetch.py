@@ -9,7 +9,7 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
-from bot.engine.checkpoint import resolve_model
+from bot.engine.checkpoint import license_of, resolve_model
 from bot.engine.fetch import Fetched
 from bot.engine.loader import load_model
 from bot.errors import ModelError, UnavailableError
@@ -114,7 +114,8 @@ def safe_repository(tiny_model: Path, tmp_path: Path) -> Path:
     """A repository with safetensors, and a pickle beside them that must not be touched."""
     folder = link(tiny_model, tmp_path / "safe")
     (folder / PICKLED).write_bytes(b"never read")
-    (folder / "README.md").write_bytes(b"never read")
+    (folder / "flax_model.msgpack").write_bytes(b"never read")
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
     return folder
 
 
@@ -126,7 +127,8 @@ def test_safetensors_are_taken_as_they_are(
     assert (folder / "model.safetensors").read_bytes() == (
         safe_repository / "model.safetensors"
     ).read_bytes()
-    assert not [line for line in hub.requests if PICKLED in line or "README" in line]
+    assert license_of(folder) == "mit"
+    assert not [line for line in hub.requests if PICKLED in line or "flax" in line]
     assert not get(hub, tmp_path / "models", "org/safe").fresh
 
 

@@ -69,7 +69,7 @@ def test_a_compressed_archive_is_refused(tmp_path: Path) -> None:
 def test_something_else_than_weights_is_refused(tmp_path: Path) -> None:
     torch.save({"epoch": 3}, tmp_path / "w.bin")
     check_pickles(tmp_path / "w.bin")
-    with pytest.raises(ModelError, match="something else than weights"):
+    with pytest.raises(ModelError, match="something other than weights"):
         read_pickled(tmp_path / "w.bin")
 
 

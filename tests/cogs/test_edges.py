@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.errors import DeadlineError, TooSoonError
+from bot.errors import DeadlineError, RefusedError
 from bot.ports import SendRefusedError
 from cogs._pace import Pace
 from tests.cogs.desk import POST, Clock, Desk
@@ -55,7 +55,7 @@ def test_a_member_may_do_it_again_when_the_time_is_over_and_not_before() -> None
     with pace.once(1):
         pass
     clock.now += 59.875
-    with pytest.raises(TooSoonError) as refused, pace.once(1):
+    with pytest.raises(RefusedError) as refused, pace.once(1):
         pass
     assert refused.value.values == {"seconds": 1}
     clock.now += 0.125

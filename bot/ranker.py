@@ -108,9 +108,7 @@ class Ranker:
         candidates = await self._scored(completions, read, occasion)
         if occasion.cancellation.cancelled:
             raise WithdrawnError
-        ranked = await self._tokenizer.run(
-            lambda _: rank(candidates, occasion.said, occasion.own_turns, self._weights)
-        )
+        ranked = rank(candidates, self._weights)
         return _judgement(read, [(fit[one.index], _ranked_scores(one)) for one in ranked])
 
     async def _scored(
@@ -227,9 +225,6 @@ def _ranked_scores(standing: Standing) -> Mapping[str, float | str]:
         "mean_logprob_alone": features.alone,
         "mean_logprob_back": features.back,
         "num_tokens": features.num_tokens,
-        "echo": features.echo,
-        "repetition": features.repetition,
-        "in_reply": features.in_reply,
         "score": standing.score,
     }
     return {name: value for name, value in known.items() if value is not None and isfinite(value)}

@@ -23,7 +23,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from bot.dialogue.ranking import LIKELIHOOD_ALONE, WEIGHTS, Weights
 from evaluation.errors import InputError
 from evaluation.generate import add_sampling_arguments, exchanges_of, parse_params
 from evaluation.meteor import meteor, porter
@@ -31,6 +30,7 @@ from evaluation.options import at_least
 from evaluation.reading import read_dialogues
 from evaluation.score import write_json
 from evaluation.tables import table
+from evaluation.terms import LIKELIHOOD_ALONE, WEIGHTS, Weights
 from evaluation.tuning import GRID, Figures, Outcome, Tuning, grid
 from evaluation.voices import open_model
 from evaluation.weighing import NUM_STRANGERS, Case, Question, Weigher, questions_of

@@ -8,12 +8,12 @@ from math import log
 
 import numpy as np
 
-from bot.dialogue.ranking import LIKELIHOOD_ALONE, Features, Weights
 from evaluation.distinct import Distinct
 from evaluation.entropy import Entropy
 from evaluation.item import Item
 from evaluation.metric import Numbers
 from evaluation.published import YARDSTICKS
+from evaluation.terms import LIKELIHOOD_ALONE, Features, Weights
 from evaluation.weighing import Case
 
 GRID: Mapping[str, tuple[float, ...]] = {
@@ -183,7 +183,7 @@ def _terms(features: Features) -> tuple[float, ...]:
 
 
 def _signed(weights: Weights) -> Numbers:
-    """What bot.dialogue.ranking.score multiplies the terms by."""
+    """What the terms are multiplied by, as in bot.dialogue.ranking.score."""
     return np.array(
         [
             1.0,

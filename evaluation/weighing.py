@@ -6,20 +6,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
+from bot.dialogue import ranking
 from bot.dialogue.blocked import is_blocked
 from bot.dialogue.context import build_context
 from bot.dialogue.prompt import Tokenizer, encode_turn
-from bot.dialogue.ranking import Candidate, Features, Weights, comparable, features_of
+from bot.dialogue.ranking import Candidate, comparable, features_of
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.request import Cancellation, GenerationRequest, Passage
 from bot.ports import Scores
 from bot.ranker import Occasion, Ranker, back_passages
 from evaluation.generate import Exchange
 from evaluation.item import Item
+from evaluation.terms import Features, with_words
 from evaluation.voices import OpenModel, budget_of, remembered
 
 NUM_STRANGERS = 9
-_EVERYTHING = Weights(antilm=1.0, reverse=1.0)  # every likelihood is asked
+_EVERYTHING = ranking.Weights(antilm=1.0, reverse=1.0)  # every likelihood is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ class Weigher:
         return tuple(
             comparable(
                 [
-                    features_of(Candidate(*row), said, own_turns)
+                    with_words(features_of(Candidate(*row)), row[0], said, own_turns)
                     for row in zip(texts, given, alone, back, strict=True)
                 ]
             )
@@ -158,15 +160,14 @@ class Weigher:
         if judgement.chosen is not None:
             fit.append((judgement.chosen.text, judgement.chosen.scores))
         return tuple(
-            Drawn(text, _features(scores, features_of(Candidate(text, ()), said, own_turns)))
+            Drawn(text, with_words(_features(scores), text, said, own_turns))
             for text, scores in sorted(fit)  # in no ranking's order
         )
 
 
-def _features(scores: Scores, of_words: Features) -> Features:
-    """What the Ranker wrote down, which is nothing of the words where nothing was ranked."""
-    return replace(
-        of_words,
+def _features(scores: Scores) -> ranking.Features:
+    """What the Ranker wrote down, which is little where nothing was ranked."""
+    return ranking.Features(
         likelihood=float(scores["mean_logprob"]),
         alone=_number(scores, "mean_logprob_alone"),
         back=_number(scores, "mean_logprob_back"),

@@ -103,9 +103,6 @@ def test_what_is_likely_after_nothing_falls_behind() -> None:
         "mean_logprob": -1.5,
         "mean_logprob_alone": -9.0,
         "num_tokens": len(APT.ids) + 1,
-        "echo": pytest.approx(2 * 1 / (3 + 4)),
-        "repetition": 0.0,
-        "in_reply": 0.0,
         "score": -1.5 + 0.5 * 9.0,
     }
     assert [one.text for one in judgement.rejected] == ["I do not know.", ""]
@@ -214,12 +211,3 @@ def test_a_withdrawn_message_is_neither_scored_nor_answered() -> None:
     engine.cancellation = meanwhile
     with pytest.raises(WithdrawnError):
         judged(engine, DULL, APT, on=occasion(cancellation=meanwhile))
-
-
-def test_an_own_turn_again_falls_behind_before_it_is_refused() -> None:
-    said_before = replace(occasion(), own_turns=("The water was cold today.",))
-    weights = replace(LIKELIHOOD_ALONE, repetition=4.0)
-    again, fresh = completion("The water was warm today."), completion("I like the sand.", -2.0)
-    assert chosen(judged(Scorer(), again, fresh, weights=weights, on=said_before)) == (
-        "I like the sand."
-    )

@@ -1,4 +1,4 @@
-"""Which of several fit candidates is the best: what the models and the words say of each.
+"""Which of several fit candidates is the best: what the models say of each.
 
 A model left alone finds dull replies likeliest, since they fit everything. Likelihood is
 therefore held against how likely a reply is without what was said (MMI-antiLM: Li et al. 2016,
@@ -13,8 +13,7 @@ by its logarithm.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-from bot.dialogue.likeness import rouge_l, words
+from typing import TypeVar
 
 Logprobs = tuple[float, ...]
 
@@ -23,22 +22,16 @@ Logprobs = tuple[float, ...]
 class Weights:
     """What each term counts beside the likelihood's 1; docs/decoding.md has the figures.
 
-    `antilm` and `reverse` weigh nats a token, `length` the logarithm of the number of tokens,
-    the others shares from 0 to 1.
+    `antilm` and `reverse` weigh nats a token, `length` the logarithm of the number of tokens.
     """
 
     antilm: float = 0.75
     reverse: float = 1.0
     length: float = 0.75
-    echo: float = 0.0
-    repetition: float = 0.0
-    in_reply: float = 0.0
 
 
 WEIGHTS = Weights()
-LIKELIHOOD_ALONE = Weights(
-    antilm=0.0, reverse=0.0, length=0.0, echo=0.0, repetition=0.0, in_reply=0.0
-)
+LIKELIHOOD_ALONE = Weights(antilm=0.0, reverse=0.0, length=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +55,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What the ranking knows of a candidate; a likelihood is nats a token, None: not known.
-
-    `echo`: ROUGE-L with what was said; `repetition`: the most with an own earlier turn;
-    `in_reply`: share of its four-word sequences that it had already (rep-4).
-    """
+    """What the ranking knows of a candidate; a likelihood is nats a token, None: not known."""
 
     likelihood: float
     alone: float | None = None
     back: float | None = None
     num_tokens: int = 1
-    echo: float = 0.0
-    repetition: float = 0.0
-    in_reply: float = 0.0
+
+
+SomeFeatures = TypeVar("SomeFeatures", bound=Features)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +75,12 @@ class Standing:
     score: float
 
 
-def rank(
-    candidates: Sequence[Candidate], said: str, own_turns: Sequence[str], weights: Weights = WEIGHTS
-) -> list[Standing]:
-    """The candidates for an answer to `said`, best first; among equals the first one.
+def rank(candidates: Sequence[Candidate], weights: Weights = WEIGHTS) -> list[Standing]:
+    """The candidates, best first; among equals the first one.
 
-    `own_turns` is what the bot said before. A likelihood that one of them lacks counts for none.
+    A likelihood that one of them lacks counts for none.
     """
-    found = comparable([features_of(candidate, said, own_turns) for candidate in candidates])
+    found = comparable([features_of(candidate) for candidate in candidates])
     standings = [Standing(i, one, score(one, weights)) for i, one in enumerate(found)]
     return sorted(standings, key=lambda standing: -standing.score)
 
@@ -105,39 +92,26 @@ def score(features: Features, weights: Weights) -> float:
         - weights.antilm * (features.alone or 0.0)
         + weights.reverse * (features.back or 0.0)
         + weights.length * math.log(features.num_tokens)
-        - weights.echo * features.echo
-        - weights.repetition * features.repetition
-        - weights.in_reply * features.in_reply
     )
 
 
-def features_of(candidate: Candidate, said: str, own_turns: Sequence[str]) -> Features:
-    """What the words and the likelihoods of a candidate say of it."""
-    reply = words(candidate.text)
+def features_of(candidate: Candidate) -> Features:
+    """What the likelihoods of a candidate say of it."""
     return Features(
         likelihood=candidate.mean_logprob,
         alone=_finite(_mean(candidate.alone)),
         back=_finite(_mean(candidate.back)),
         num_tokens=max(1, len(candidate.logprobs)),
-        echo=rouge_l(reply, words(said)),
-        repetition=max((rouge_l(reply, words(turn)) for turn in own_turns), default=0.0),
-        in_reply=_repeated_share(reply),
     )
 
 
-def comparable(found: Sequence[Features]) -> list[Features]:
+def comparable(found: Sequence[SomeFeatures]) -> list[SomeFeatures]:
     """`found` without the likelihoods that one of them lacks: it would win or lose by that."""
     if any(one.alone is None for one in found):
         found = [replace(one, alone=None) for one in found]
     if any(one.back is None for one in found):
         found = [replace(one, back=None) for one in found]
     return list(found)
-
-
-def _repeated_share(reply: Sequence[str]) -> float:
-    """Welleck et al. 2020, https://arxiv.org/abs/1908.04319, section 6.1: seq-rep-4."""
-    fours = [tuple(reply[i : i + 4]) for i in range(len(reply) - 3)]
-    return 1 - len(set(fours)) / len(fours) if fours else 0.0
 
 
 def _mean(logprobs: Logprobs) -> float:

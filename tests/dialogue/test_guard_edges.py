@@ -142,6 +142,6 @@ def test_eight_syllables_are_a_sentence_without_spaces() -> None:
 
 def test_the_weights_in_force_are_those_that_were_measured() -> None:
     """docs/decoding.md has the figures that they were chosen by."""
-    assert Weights(0.75, 1.0, 0.75, echo=0, repetition=0, in_reply=0) == WEIGHTS
-    features = Features(-2.0, -5.0, -3.0, 1, echo=0.9, repetition=0.9, in_reply=0.9)
+    assert Weights(0.75, 1.0, 0.75) == WEIGHTS
+    features = Features(-2.0, -5.0, -3.0, 1)
     assert score(features, WEIGHTS) == pytest.approx(-2 + 3.75 - 3)

@@ -2,14 +2,16 @@
 
 import json
 import math
-from dataclasses import astuple, replace
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 
 import pytest
 
-from bot.dialogue.ranking import LIKELIHOOD_ALONE, Candidate, Features, Weights, rank
+from bot.dialogue import ranking
+from bot.dialogue.ranking import Candidate, rank
 from evaluation.__main__ import main
 from evaluation.generate import Exchange, exchanges_of
+from evaluation.terms import LIKELIHOOD_ALONE, WEIGHTS, Features, Weights, with_words
 from evaluation.tuning import GRID, Figures, Outcome, Tuning, grid
 from evaluation.weighing import NUM_STRANGERS, Case, Drawn, Question, questions_of
 from tests.tiny_models import make_tiny_gpt2
@@ -48,16 +50,59 @@ def test_the_chosen_candidates_are_measured() -> None:
     assert (dull.nats, apt.nats, dull.words, apt.words) == (1.0, 2.0, 7.0, 4.0)
 
 
-@pytest.mark.parametrize("weights", [*grid(has_reverse=True)[:: len(GRID) * 31]])
+def features_of(text: str, said: str, own_turns: list[str]) -> Features:
+    return with_words(ranking.Features(-1.0), text, said, own_turns)
+
+
+def test_echo_is_rouge_l_with_what_was_said() -> None:
+    # 3 of 4 words of both in order: F1 is 2 * 3 / (4 + 4)
+    assert features_of("I like red cars", "I like blue cars!", []).echo == 0.75
+
+
+def test_repetition_is_the_most_with_an_own_earlier_turn() -> None:
+    own = ["It is late.", "I like blue cars!", "Well."]
+    assert features_of("I like red cars", "hm", own).repetition == 0.75
+    assert features_of("I like red cars", "hm", []).repetition == 0.0
+
+
+def test_in_reply_is_the_share_of_four_word_sequences_that_came_already() -> None:
+    # a b c d e a b c d has 6 sequences of four, and "a b c d" twice
+    assert features_of("a b c d e a b c d", "hm", []).in_reply == pytest.approx(1 / 6)
+    assert features_of("a b c", "hm", []).in_reply == 0.0
+
+
+def test_a_further_term_chooses_whatever_the_likelihoods_say() -> None:
+    echo, other = replace(DULL, echo=0.9), replace(DULL, likelihood=-1.5)
+    drawn = (Drawn("0", echo), Drawn("1", other))
+    tuning = Tuning([case(APT, DULL, drawn=drawn)], [[0.0, 1.0]])
+    assert tuning.figures(LIKELIHOOD_ALONE).meteor == 0.0
+    assert tuning.figures(replace(LIKELIHOOD_ALONE, echo=1.0)).meteor == 1.0
+
+
+def test_the_defaults_are_the_bots() -> None:
+    further = {"echo": 0.0, "repetition": 0.0, "in_reply": 0.0}
+    assert asdict(WEIGHTS) == {**asdict(ranking.WEIGHTS), **further}
+    assert WEIGHTS in grid(has_reverse=True)
+
+
+_OF_THE_BOT = [
+    weights
+    for weights in grid(has_reverse=True)
+    if not (weights.echo or weights.repetition or weights.in_reply)
+]
+
+
+@pytest.mark.parametrize("weights", _OF_THE_BOT[::7])
 def test_a_setting_chooses_what_the_bots_ranking_would(weights: Weights) -> None:
     candidates = [
         Candidate("you like tea", (-1.0,), (-2.0,), (-3.0,)),
         Candidate("I went home and I went home and I went home", (-0.5,), (-1.0,), (-4.0,)),
         Candidate("I said no", (-1.5,), (-6.0,), (-1.0,)),
     ]
-    found = rank(candidates, "you like milk", ["I said so"], weights)
+    found = rank(candidates, weights)
     drawn = tuple(
-        Drawn(f"{one.index}", one.features) for one in sorted(found, key=lambda one: one.index)
+        Drawn(f"{one.index}", with_words(one.features, candidates[one.index].text, "you", []))
+        for one in sorted(found, key=lambda one: one.index)
     )
     tuning = Tuning([case(APT, DULL, drawn=drawn)], [[0.0, 1.0, 2.0]])
     assert tuning.figures(weights).meteor == found[0].index

@@ -28,7 +28,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest tests/test_architecture.py tests/test_style.py
+	$(BIN)/pytest tests/project/test_architecture.py tests/project/test_style.py
 
 soak: $(VENV)/dev.stamp
 	$(BIN)/pytest -m soak

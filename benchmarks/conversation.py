@@ -28,10 +28,9 @@ from bot.dialogue.prompt import decode_reply
 from bot.dialogue.reply import tidy
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Role, Scope, Turn
-from bot.engine.checkpoint import EMBEDDED, resolve_model
+from bot.engine.checkpoints.checkpoint import EMBEDDED, resolve_model
 from bot.engine.opening import open_engine, open_tokenizer
-from bot.engine.request import Completion, Engine, FinishReason, GenerationRequest
-from bot.ports import TokenizerThread
+from bot.engine.protocol import Completion, Engine, FinishReason, GenerationRequest, TokenizerThread
 
 TARGET_SAVED = 0.73  # at the first of the budgets
 TARGET_RATIO = 8.0
@@ -151,7 +150,7 @@ async def _read(folder: Path, budget: ContextBudget, options: argparse.Namespace
 
 
 class Dialogue:
-    """Somebody who talks with the bot, as `bot.conversation` and `bot.speaker` let them."""
+    """A person who talks with the bot, as `bot.answering` lets them."""
 
     def __init__(
         self, engine: Engine, tokenizer: TokenizerThread, budget: ContextBudget, seed: int

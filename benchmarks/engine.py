@@ -34,8 +34,8 @@ from benchmarks.serving.report import Measurement, print_table, summarise, write
 from benchmarks.serving.shapes import SHAPES, make_model, shape_of
 from benchmarks.serving.systems import BANTER, System
 from benchmarks.serving.workload import Range, Sizes, draw_asks
-from bot.engine.device import available_bytes, choose_placement
-from bot.engine.limits import EngineLimits
+from bot.engine.checks import EngineLimits
+from bot.engine.placement.device import available_bytes, choose_placement
 from bot.errors import StartError
 
 MEASURED_DTYPES = ("float32", "bfloat16")  # of arithmetic

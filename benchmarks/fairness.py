@@ -33,7 +33,7 @@ from benchmarks.serving.shapes import SHAPES, ModelShape, make_model, shape_of
 from benchmarks.serving.workload import Served
 from bot.dialogue.sampling import check
 from bot.engine.opening import open_engine
-from bot.engine.request import Engine, EngineInfo
+from bot.engine.protocol import Engine, EngineInfo
 from bot.errors import InvalidSettingError, StartError
 
 TARGET_RATIO = 2.0

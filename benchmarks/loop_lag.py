@@ -18,13 +18,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bot.app import compose
-from bot.delivery import Delivery
+from bot.delivery.delivery import Delivery
+from bot.delivery.ports import Part
 from bot.dialogue.turn import Scope, Utterance
 from bot.errors import ChatError
-from bot.foundation import open_foundation
-from bot.ports import Part
-from bot.settings import Settings
+from bot.settings.settings import Settings
+from bot.startup.app import compose
+from bot.startup.foundation import open_foundation
 
 PERIOD_SECONDS = 0.005
 TARGET_P99_MS = 50.0

@@ -22,12 +22,12 @@ from torch import Tensor
 from benchmarks.serving.dialogues import embedded_dialogues
 from benchmarks.serving.greedy import count_equal
 from benchmarks.serving.shapes import SHAPES, make_model, shape_of
-from bot.engine.checkpoint import EMBEDDED, resolve_model
-from bot.engine.device import choose_placement
-from bot.engine.gpt2_loader import LoadedGpt2, load_gpt2
-from bot.engine.kv_cache import KvSequence
-from bot.engine.loader import load_model
-from bot.engine.network import Piece
+from bot.engine.batching.kv_cache import KvSequence
+from bot.engine.batching.loader import LoadedGpt2, load_gpt2
+from bot.engine.batching.network import Piece
+from bot.engine.checkpoints.checkpoint import EMBEDDED, resolve_model
+from bot.engine.placement.device import choose_placement
+from bot.engine.reference.loader import load_model
 from bot.errors import StartError
 
 MAX_ERROR = 1e-5  # of float32, relative to the largest logit

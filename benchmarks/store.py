@@ -24,11 +24,12 @@ from tqdm import tqdm
 
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Scope
-from bot.store.crypto import Cipher
-from bot.store.database import Database, open_database
+from bot.store.database.crypto import Cipher
+from bot.store.database.database import Database
+from bot.store.database.tables import turn
 from bot.store.history import SqlHistory
-from bot.store.tables import turn
 from bot.store.tree import PATH
+from bot.store.upkeep.opening import open_database
 
 SHORT, LONG = Scope(1), Scope(2)
 NUM_SHORT_TURNS = 1000

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.errors import EXIT_UNAVAILABLE, ChatError, SeveralWrongSettingsError, StartError
-from bot.grammar import build_parser
+from bot.terminal.arguments import build_parser
 from bot.texts import DEMONSTRATION, explain, mark, say, terminal_locale
 
 logger = logging.getLogger(__name__)
@@ -54,9 +54,9 @@ def tell(error: ChatError, locale: str) -> str:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from bot.env_file import exposed_to_others
     from bot.logs import configure_logs
-    from bot.settings import load_settings
+    from bot.settings.env_file import exposed_to_others
+    from bot.settings.settings import load_settings
 
     settings = load_settings(os.environ)
     if settings.discord_token is None:
@@ -66,13 +66,15 @@ def _run(options: argparse.Namespace) -> int:
         logger.warning(".env can be read by other users of this computer: run chmod 600 .env")
 
     _stop_quietly()
-    from bot.app import serve  # after the settings: a mistake in them is told before torch loads
+    from bot.startup.app import (
+        serve,  # after the settings: a mistake in them is told before torch loads
+    )
 
     return _run_to_its_end(serve(settings))
 
 
 def _run_without_token(options: argparse.Namespace) -> int:
-    from bot.extras import no_playground
+    from bot.startup.playground_packages import no_playground
 
     if (error := no_playground()) is not None:
         raise error
@@ -89,9 +91,9 @@ def _run_without_token(options: argparse.Namespace) -> int:
 
 
 def _playground(options: argparse.Namespace) -> int:
-    from bot.extras import need_playground
     from bot.logs import configure_logs
-    from bot.settings import EMBEDDED_MODEL, load_settings
+    from bot.settings.settings import EMBEDDED_MODEL, load_settings
+    from bot.startup.playground_packages import need_playground
 
     need_playground()
     settings = load_settings(os.environ, default_model=EMBEDDED_MODEL)
@@ -99,7 +101,11 @@ def _playground(options: argparse.Namespace) -> int:
     # simcord tries a client without intents when it is imported: discord.py warns of that.
     logging.getLogger("discord").setLevel(logging.ERROR)
     _stop_quietly()
-    from bot.playground import Addresses, Visit, serve_playground  # heavy: discord and simcord
+    from bot.playground.playground import (  # heavy: discord and simcord
+        Addresses,
+        Visit,
+        serve_playground,
+    )
 
     def announce(addresses: Addresses) -> None:
         print(say("A direct message to Banter: {url}", options.locale, url=addresses.direct))
@@ -115,11 +121,11 @@ def _playground(options: argparse.Namespace) -> int:
 
 def _chat(options: argparse.Namespace) -> int:
     from bot.logs import configure_logs
-    from bot.settings import EMBEDDED_MODEL, load_settings
+    from bot.settings.settings import EMBEDDED_MODEL, load_settings
 
     settings = load_settings(os.environ, default_model=EMBEDDED_MODEL)
     configure_logs("WARNING", settings.log_format, secrets=settings.secrets)
-    from bot.console import chat  # after the settings: a mistake in them is told at once
+    from bot.terminal.console import chat  # after the settings: a mistake in them is told at once
 
     return chat(settings, options.once, options.locale)
 
@@ -127,12 +133,12 @@ def _chat(options: argparse.Namespace) -> int:
 def _next(options: argparse.Namespace) -> int:
     import asyncio
 
-    from bot.engine.request import LAST_LAYER
+    from bot.answering.completion import SAMPLING_OPTIONS, Wish, check_text, params_for
+    from bot.engine.protocol import LAST_LAYER
     from bot.logs import configure_logs
-    from bot.next_words import SAMPLING_OPTIONS, check_text, params_for, table_of, text_of
     from bot.rendering.attention_picture import check_drawable, save_picture
-    from bot.settings import EMBEDDED_MODEL, load_settings
-    from bot.writer import Wish
+    from bot.settings.settings import EMBEDDED_MODEL, load_settings
+    from bot.terminal.next_table import table_of, text_of
 
     settings = load_settings(os.environ, default_model=EMBEDDED_MODEL)
     wished = {name: getattr(options, name) for name in SAMPLING_OPTIONS}
@@ -142,7 +148,7 @@ def _next(options: argparse.Namespace) -> int:
         check_drawable(options.attention)
         layer = LAST_LAYER if layer is None else layer
     configure_logs("WARNING", settings.log_format, secrets=settings.secrets)
-    from bot.foundation import go_on  # after the mistakes that need no model
+    from bot.startup.foundation import go_on  # after the mistakes that need no model
 
     writing = asyncio.run(go_on(settings, Wish(text, params, options.length, layer)))
     print(text_of(writing.continuation), flush=True)
@@ -189,7 +195,7 @@ def _run_to_its_end(serving: Coroutine[Any, Any, int]) -> int:
 
 
 def _health(options: argparse.Namespace) -> int:
-    from bot.heartbeat import FOLDER, is_alive
+    from bot.startup.heartbeat import FOLDER, is_alive
 
     if is_alive(FOLDER, time.time()):
         print(say("The bot of this folder is on Discord.", options.locale))
@@ -202,12 +208,13 @@ def _health(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from bot.engine.fetch import fetch
+    from bot.engine.checkpoints.fetch import fetch
     from bot.logs import configure_logs
-    from bot.settings import MODELS_FOLDER
+    from bot.settings.settings import MODELS_FOLDER
+    from bot.startup.chosen_hub import chosen_hub
 
     configure_logs("WARNING", "text")
-    fetched = fetch(options.model, options.revision, MODELS_FOLDER)
+    fetched = fetch(options.model, options.revision, MODELS_FOLDER, chosen_hub())
     sentence = mark("{model} is in {folder}.")
     if not fetched.fresh:
         sentence = mark("{model} was here already, and is sound: {folder}.")
@@ -219,7 +226,7 @@ def _database(options: argparse.Namespace) -> int:
     import asyncio
 
     from bot.logs import configure_logs
-    from bot.settings import load_settings
+    from bot.settings.settings import load_settings
 
     settings = load_settings(os.environ)
     configure_logs("WARNING", settings.log_format, secrets=settings.secrets)
@@ -227,7 +234,7 @@ def _database(options: argparse.Namespace) -> int:
 
 
 async def _upgrade(url: str, options: argparse.Namespace) -> int:
-    from bot.store.upkeep import upgrade
+    from bot.store.upkeep.by_hand import upgrade
 
     if await upgrade(url):
         print(say("The database now has the schema of this version.", options.locale))
@@ -237,8 +244,8 @@ async def _upgrade(url: str, options: argparse.Namespace) -> int:
 
 
 async def _backup(url: str, options: argparse.Namespace) -> int:
-    from bot.store.connect import address_of
-    from bot.store.upkeep import backup
+    from bot.store.database.connect import address_of
+    from bot.store.upkeep.by_hand import backup
 
     original = address_of(url).path or Path("banter.db")
     beside = f"{original.stem}-{time.strftime('%Y%m%d-%H%M%S')}{original.suffix}"
@@ -254,7 +261,7 @@ async def _backup(url: str, options: argparse.Namespace) -> int:
 
 
 async def _check(url: str, options: argparse.Namespace) -> int:
-    from bot.store.upkeep import check
+    from bot.store.upkeep.by_hand import check
 
     findings = await check(url)
     for finding in findings:

@@ -1,4 +1,4 @@
-"""Messages come in here; what they are answered is the business of bot.delivery."""
+"""Messages come in here; what they are answered is the business of bot.delivery.delivery."""
 
 import logging
 from collections.abc import Awaitable
@@ -6,9 +6,9 @@ from collections.abc import Awaitable
 import discord
 from discord.ext import commands
 
-from bot.admission import Admission
-from bot.client import ChatBot
-from bot.delivery import Delivery
+from bot.client.chat_bot import ChatBot
+from bot.delivery.admission import Admission
+from bot.delivery.delivery import Delivery
 from bot.dialogue.text import is_blank
 from bot.dialogue.turn import Utterance
 from bot.errors import (
@@ -19,13 +19,18 @@ from bot.errors import (
     StoreUnavailableError,
 )
 from bot.ports import ServerStore
-from bot.settings import Settings
+from bot.settings.settings import Settings
 from bot.texts import ONLY_TEXT, mark
-from cogs._convert import has_more_than_a_mention, is_for_us, text_of, utterance_of, wordless
-from cogs._courier import DiscordCourier
-from cogs._departures import purge_departed
-from cogs._fence import can_answer, is_welcome, is_written_by_a_person
-from cogs._outgoing import Outgoing
+from cogs._discord.convert import (
+    has_more_than_a_mention,
+    is_for_us,
+    text_of,
+    utterance_of,
+    wordless,
+)
+from cogs._discord.courier import DiscordCourier
+from cogs._discord.fence import can_answer, is_welcome, is_written_by_a_person
+from cogs._discord.outgoing import Outgoing
 
 logger = logging.getLogger(__name__)
 
@@ -211,3 +216,45 @@ async def setup(bot: ChatBot) -> None:
             settings=services.settings,
         )
     )
+
+
+logger = logging.getLogger(__name__)
+
+
+BOT_ITSELF = 0  # the guild id under which ServerStore keeps what belongs to no server
+
+
+APPLICATION = "application"  # whose servers the stored ones are
+
+
+SEVERAL = "several"
+
+
+async def purge_departed(client: discord.Client, servers: ServerStore) -> None:
+    """Delete what is kept of servers that `client` is in no longer; unavailable ones count.
+
+    Nothing is deleted where a second application has used the database, whose servers we do not
+    know, nor by a client that is in no server at all: then the token is more likely a wrong one.
+    What stays, retention deletes.
+    """
+    present = {guild.id for guild in client.guilds}
+    if not present:
+        return
+    try:
+        if not await _is_ours_alone(servers, str(client.application_id)):
+            return
+        for guild_id in await servers.servers():
+            if guild_id not in present:
+                logger.info("Server %s is left for good: what is kept of it goes.", guild_id)
+                await servers.purge_server(guild_id, [])
+    except StoreUnavailableError:
+        logger.debug("Servers that were left are looked for at the next start.")
+
+
+async def _is_ours_alone(servers: ServerStore, application: str) -> bool:
+    known = await servers.setting(BOT_ITSELF, APPLICATION)
+    if known is None:
+        await servers.save_setting(BOT_ITSELF, APPLICATION, application)
+    elif known not in (application, SEVERAL):
+        await servers.save_setting(BOT_ITSELF, APPLICATION, SEVERAL)
+    return known in (None, application)

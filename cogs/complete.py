@@ -13,22 +13,29 @@ from discord import app_commands
 from discord.app_commands import Range, locale_str
 from discord.ext import commands
 
-from bot.admission import Admission
-from bot.client import ChatBot
-from bot.conversation import Conversation
+from bot.answering.completion import (
+    LENGTH,
+    SAMPLING_OPTIONS,
+    Wish,
+    Writer,
+    Writing,
+    check_text,
+    params_for,
+)
+from bot.answering.conversation import Conversation
+from bot.client.chat_bot import ChatBot
+from bot.delivery.admission import Admission
 from bot.dialogue.continuation import Attention
 from bot.dialogue.sampling import Number, check
 from bot.dialogue.text import clean
-from bot.engine.request import LAST_LAYER
+from bot.engine.protocol import LAST_LAYER
 from bot.errors import InvalidSettingError
-from bot.next_words import LENGTH, SAMPLING_OPTIONS, check_text, params_for
 from bot.rendering.attention_picture import TITLE, can_draw, draw_picture
 from bot.texts import say
-from bot.writer import Wish, Writer, Writing
-from cogs._answers import tell
-from cogs._locale import locale_of
-from cogs._places import in_servers_and_dms, installed_in_servers, place_of
-from cogs._writing import writing_answer
+from cogs._completion_answer import writing_answer
+from cogs._discord.places import in_servers_and_dms, installed_in_servers, place_of
+from cogs._language import locale_of
+from cogs._telling import tell
 from cogs.settings import Bounded
 
 MAX_LENGTH = 100

@@ -8,12 +8,12 @@ import aiohttp
 import discord
 from discord import app_commands
 
-from bot.client import ChatBot
+from bot.client.chat_bot import ChatBot
 from bot.errors import ChatError, OwnFaultError, RefusedError
 from bot.texts import explain, mark, say
-from cogs._answers import tell
-from cogs._locale import locale_of
-from cogs._places import NOT_HERE
+from cogs._discord.places import NOT_HERE
+from cogs._language import locale_of
+from cogs._telling import tell
 
 logger = logging.getLogger(__name__)
 

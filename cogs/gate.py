@@ -4,12 +4,12 @@ from typing import Any
 
 import discord
 
-from bot.client import ChatBot
-from bot.settings import Settings
+from bot.client.chat_bot import ChatBot
+from bot.settings.settings import Settings
 from bot.texts import mark, say
-from cogs._answers import tell
-from cogs._fence import is_open_to
-from cogs._locale import locale_of
+from cogs._discord.fence import is_open_to
+from cogs._language import locale_of
+from cogs._telling import tell
 
 OPEN_TO_ALL = "open_to_all"  # in a command's extras: no list of the operator's closes it
 NOT_OPEN = mark(

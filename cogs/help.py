@@ -9,13 +9,12 @@ from discord import app_commands
 from discord.app_commands import locale_str
 from discord.ext import commands
 
-from bot.client import ChatBot
-from bot.settings import Settings
+from bot.client.chat_bot import ChatBot
+from bot.settings.settings import Settings
 from bot.texts import say
-from cogs._answers import model_name, tell
-from cogs._locale import MemberLocales, locale_of
-from cogs._places import in_servers_and_dms, installed_in_servers
-from cogs._translator import CatalogueTranslator
+from cogs._discord.places import in_servers_and_dms, installed_in_servers
+from cogs._language import CatalogueTranslator, MemberLocales, locale_of
+from cogs._telling import model_name, tell
 from cogs.gate import OPEN_TO_ALL
 
 logger = logging.getLogger(__name__)

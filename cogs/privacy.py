@@ -11,22 +11,23 @@ from discord import app_commands
 from discord.app_commands import Choice, locale_str
 from discord.ext import commands
 
-from bot.client import ChatBot
-from bot.delivery import Delivery
-from bot.erasures import Erasures
+from bot.answering.erasures import Erasures
+from bot.client.chat_bot import ChatBot
+from bot.delivery.delivery import Delivery
 from bot.errors import RefusedError
 from bot.ports import PrivacyStore
-from bot.settings import Settings
+from bot.settings.settings import Settings
 from bot.texts import say
-from cogs._answers import UNKNOWN_CHOICE, tell
-from cogs._locale import LEAVES_NO_TRACE, locale_of
-from cogs._pace import Pace
-from cogs._places import (
+from cogs._discord.places import (
     IN_SERVERS_AND_DMS,
     INSTALLED_IN_SERVERS,
     in_servers_and_dms,
     installed_in_servers,
 )
+from cogs._language import LEAVES_NO_TRACE, locale_of
+from cogs._pace import Pace
+from cogs._settings_answer import UNKNOWN_CHOICE
+from cogs._telling import tell
 from cogs.gate import OPEN_TO_ALL
 
 CONFIRMED = "yes"

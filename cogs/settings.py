@@ -8,7 +8,8 @@ from discord import app_commands
 from discord.app_commands import Choice, locale_str
 from discord.ext import commands
 
-from bot.client import ChatBot
+from bot.answering.ports import SamplingStore
+from bot.client.chat_bot import ChatBot
 from bot.dialogue.sampling import (
     BOUNDS,
     PRESETS,
@@ -21,10 +22,10 @@ from bot.dialogue.sampling import (
     resolve,
 )
 from bot.errors import RefusedError
-from bot.ports import SamplingStore
-from cogs._answers import UNKNOWN_CHOICE, Change, change_answer, settings_answer, tell
-from cogs._locale import locale_of
-from cogs._places import NOT_HERE, in_servers_and_dms, installed_in_servers, place_of
+from cogs._discord.places import NOT_HERE, in_servers_and_dms, installed_in_servers, place_of
+from cogs._language import locale_of
+from cogs._settings_answer import UNKNOWN_CHOICE, Change, change_answer, settings_answer
+from cogs._telling import tell
 
 NUM_REPEATED = 40  # characters of a forged value that its error repeats
 DEFAULTS = "defaults"  # the preset that empties a layer

@@ -9,14 +9,14 @@ from discord.app_commands import locale_str
 from discord.ext import commands
 from discord.utils import format_dt, utcnow
 
-from bot.client import ChatBot
-from bot.engine.request import NUM_COUNTED, Engine, EngineInfo, EngineLoad
+from bot.answering.ports import HistoryStore, ScopeStatus
+from bot.client.chat_bot import ChatBot
+from bot.engine.protocol import NUM_COUNTED, Engine, EngineInfo, EngineLoad
 from bot.errors import StoreUnavailableError
-from bot.ports import HistoryStore, ScopeStatus
 from bot.texts import explain, say
-from cogs._answers import model_name, tell
-from cogs._locale import locale_of
-from cogs._places import in_servers_and_dms, installed_in_servers, scope_at
+from cogs._discord.places import in_servers_and_dms, installed_in_servers, scope_at
+from cogs._language import locale_of
+from cogs._telling import model_name, tell
 
 NUM_REVISION_CHARS = 8  # of a commit's hash: enough to tell it apart
 

@@ -8,14 +8,14 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from bot.answering.reply_maker import ContextLimits
 from bot.dialogue.context import build_context
 from bot.dialogue.prompt import decode_reply
 from bot.dialogue.reply import tidy
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Turn
-from bot.engine.checkpoint import resolve_model
-from bot.settings import MODELS_FOLDER
-from bot.speaker import ContextLimits
+from bot.engine.checkpoints.checkpoint import resolve_model
+from bot.settings.settings import MODELS_FOLDER
 from evaluation.reader import ModelReader
 from evaluation.voices import OpenVoice, Spoken, budget_of, limits_for, weights_hash
 

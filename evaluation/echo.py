@@ -3,7 +3,7 @@
 People: 0.2-1.2 %.
 """
 
-from bot.dialogue.likeness import rouge_l, words
+from bot.dialogue.rouge import rouge_l, words
 from evaluation.item import Item
 from evaluation.metric import Better, Facts, Share
 

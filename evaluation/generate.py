@@ -22,9 +22,9 @@ from tqdm import tqdm
 
 from bot.dialogue.sampling import BOUNDS, PRESETS, Number, SamplingParams, check
 from bot.dialogue.turn import Turn
-from bot.engine.checkpoint import EMBEDDED
+from bot.engine.checkpoints.checkpoint import EMBEDDED
 from bot.errors import InvalidSettingError
-from bot.settings import EMBEDDED_SAMPLING
+from bot.settings.settings import EMBEDDED_SAMPLING
 from evaluation.errors import InputError
 from evaluation.options import at_least
 from evaluation.output import Output

@@ -6,7 +6,7 @@ section 1), as a list of our own, English and Korean. "I don't know, ask my sist
 
 import re
 
-from bot.dialogue.likeness import words
+from bot.dialogue.rouge import words
 from evaluation.item import Item
 from evaluation.metric import Better, Facts, Share
 

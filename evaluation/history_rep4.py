@@ -1,6 +1,6 @@
 """Four-word sequences of a reply that its dialogue has already had. People: 0.4-0.6 %."""
 
-from bot.dialogue.likeness import words
+from bot.dialogue.rouge import words
 from evaluation.item import Item
 from evaluation.metric import Better, Facts, Share
 from evaluation.ngrams import ngrams

@@ -10,17 +10,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bot.engine.checkpoint import resolve_model
-from bot.settings import MODELS_FOLDER
+from bot.engine.checkpoints.checkpoint import resolve_model
+from bot.settings.settings import MODELS_FOLDER
 from evaluation.bootstrap import LEVEL, NUM_RESAMPLES
 from evaluation.errors import InputError
 from evaluation.options import at_least
+from evaluation.recall import RECALL
 from evaluation.score import write_json
 from evaluation.suite import Figure
 from evaluation.tables import table
 
 HELP = "what a model knows: perplexity, last words, examples, recall"
-RECALL = "recall"
 TASKS = ("perplexity", "last-word", "few-shot", RECALL)
 
 

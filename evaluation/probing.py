@@ -21,10 +21,9 @@ from evaluation.likelihood import Reader
 from evaluation.metric import Better, Facts, Share, Statistic
 from evaluation.passages import prompt_of
 from evaluation.perplexity import perplexity_per_token, perplexity_per_word
-from evaluation.probe import RECALL
 from evaluation.reader import ModelReader
 from evaluation.reading import read_items
-from evaluation.recall import recall_rates
+from evaluation.recall import RECALL, recall_rates
 from evaluation.suite import Figure, Measured, measure, score
 from evaluation.voices import weights_hash
 

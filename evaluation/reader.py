@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from bot.dialogue.prompt import Tokenizer
-from bot.engine.loader import generation_config, load_model
+from bot.engine.reference.loader import generation_config, load_model
 from bot.engine.tokenizer import load_tokenizer
 from evaluation.likelihood import Likelihood
 

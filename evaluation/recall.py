@@ -31,3 +31,6 @@ async def recall_rates(
                 rate = await measure_recall(voice, probes, GREEDY)
                 rates.append((f"{split.value} words, {num_between} exchanges between", rate))
     return rates
+
+
+RECALL = "recall"

@@ -4,7 +4,7 @@ https://arxiv.org/abs/1908.04319, section 6.1; here over all replies together, w
 case and punctuation left out. People: 0.01-0.02 %.
 """
 
-from bot.dialogue.likeness import words
+from bot.dialogue.rouge import words
 from evaluation.item import Item
 from evaluation.metric import Better, Facts, Share
 from evaluation.ngrams import ngrams

@@ -3,7 +3,7 @@
 People: 0.07-0.24 %.
 """
 
-from bot.dialogue.likeness import rouge_l, words
+from bot.dialogue.rouge import rouge_l, words
 from evaluation.item import Item
 from evaluation.metric import Better, Facts, Share
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 from bot.dialogue import ranking
-from bot.dialogue.likeness import rouge_l, words
+from bot.dialogue.rouge import rouge_l, words
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from bot.answering.ports import Scores
+from bot.answering.reply_maker import ContextLimits, Speaker
 from bot.dialogue.blocked import is_blocked
 from bot.dialogue.context import ContextBudget, build_context, fit_window
 from bot.dialogue.prompt import decode_reply
@@ -21,20 +23,19 @@ from bot.dialogue.ranking import LIKELIHOOD_ALONE, WEIGHTS
 from bot.dialogue.reply import tidy
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Role, Scope, Turn, Utterance
-from bot.engine.checkpoint import inspect_checkpoint, resolve_model
+from bot.engine.checkpoints.checkpoint import inspect_checkpoint, resolve_model
 from bot.engine.opening import open_engine, open_tokenizer
-from bot.engine.request import (
+from bot.engine.protocol import (
     Cancellation,
     Completion,
     Engine,
     FinishReason,
     GenerationRequest,
+    TokenizerThread,
 )
 from bot.errors import NoFitReplyError
-from bot.ports import Scores, TokenizerThread
-from bot.reverse_model import check_same_vocabulary, find_reverse_model
-from bot.settings import MODELS_FOLDER, Settings
-from bot.speaker import ContextLimits, Speaker
+from bot.settings.settings import MODELS_FOLDER, Settings
+from bot.startup.reverse_model import check_same_vocabulary, find_reverse_model
 
 LIMITS = ContextLimits(num_tokens=256, num_turns=16)  # the bot's defaults for DialoGPT
 _DEADLINE_SECONDS = 600.0

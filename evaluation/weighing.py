@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
+from bot.answering.ports import Scores
+from bot.answering.ranker import Occasion, Ranker, back_passages
 from bot.dialogue import ranking
 from bot.dialogue.blocked import is_blocked
 from bot.dialogue.context import build_context
 from bot.dialogue.prompt import Tokenizer, encode_turn
 from bot.dialogue.ranking import Candidate, comparable, features_of
 from bot.dialogue.sampling import SamplingParams
-from bot.engine.request import Cancellation, GenerationRequest, Passage
-from bot.ports import Scores
-from bot.ranker import Occasion, Ranker, back_passages
+from bot.engine.protocol import Cancellation, GenerationRequest, Passage
 from evaluation.generate import Exchange
 from evaluation.item import Item
 from evaluation.terms import Features, with_words

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the steps on the connection that `bot.store.migration` hands over.
+"""Alembic's entry: runs the steps on the connection that `bot.store.upkeep.migration` hands over.
 
 Developers make a new step with
 `alembic -c migrations/alembic.ini -x url=sqlite:///data/banter.db revision --autogenerate -m "…"`.
@@ -7,7 +7,7 @@ Developers make a new step with
 from alembic import context
 from sqlalchemy import Connection, create_engine
 
-from bot.store.tables import METADATA
+from bot.store.database.tables import METADATA
 
 
 def run_on(connection: Connection) -> None:

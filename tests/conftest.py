@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.store.database import Database, open_database
+from bot.store.database.database import Database
+from bot.store.upkeep.opening import open_database
 
 
 @pytest.fixture

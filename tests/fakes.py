@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+from bot.delivery.ports import Part, SendError
 from bot.dialogue.continuation import Survivors
 from bot.dialogue.prompt import Tokenizer
 from bot.dialogue.turn import Utterance
-from bot.engine.request import (
+from bot.engine.protocol import (
     LAST_LAYER,
     Completion,
     EngineInfo,
@@ -23,7 +24,6 @@ from bot.engine.request import (
     Prospect,
 )
 from bot.errors import ChatError, InvalidSettingError, WithdrawnError
-from bot.ports import Part, SendError
 from tests.dialogue.byte_tokenizer import END_OF_TEXT_ID, ByteTokenizer
 
 T = TypeVar("T")

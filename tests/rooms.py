@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from bot.admission import Admission, AdmissionLimits
-from bot.conversation import Conversation
-from bot.delivery import Delivery
+from bot.answering.conversation import Conversation
+from bot.answering.erasures import Erasures
+from bot.answering.reply_maker import ContextLimits, Speaker
+from bot.delivery.admission import Admission, AdmissionLimits
+from bot.delivery.delivery import Delivery
+from bot.delivery.outbox import Outbox
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Scope, Utterance
-from bot.erasures import Erasures
-from bot.outbox import Outbox
-from bot.speaker import ContextLimits, Speaker
-from bot.store.database import Database
+from bot.store.database.database import Database
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from bot.store.sampling import SqlSampling

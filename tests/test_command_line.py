@@ -12,8 +12,8 @@ import pytest
 
 from bot.__main__ import tell
 from bot.errors import SeveralWrongSettingsError, WrongSettingsError
-from bot.grammar import build_parser
-from bot.settings import VARIABLES
+from bot.settings.settings import VARIABLES
+from bot.terminal.arguments import build_parser
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "transformers", "discord", "sqlalchemy", "pydantic", "dotenv", "aiohttp")
@@ -40,11 +40,11 @@ def run(
 def serve_with(folder: Path, body: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """`python -m bot` where the composition root only does `body`."""
     program = (
-        "import sys, bot.app\n"
+        "import sys, bot.startup.app\n"
         "from bot.__main__ import main\n"
         "from bot.errors import *\n"
         f"async def serve(settings): {body}\n"
-        "bot.app.serve = serve\n"
+        "bot.startup.app.serve = serve\n"
         "sys.exit(main([]))\n"
     )
     return subprocess.run(

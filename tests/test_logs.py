@@ -147,12 +147,12 @@ def test_setting_up_twice_writes_every_line_once() -> None:
 
 def test_a_json_line_is_one_object() -> None:
     stream = logs_to("INFO", "json")
-    logging.getLogger("bot.app").warning("zwei\nZeilen %s", "“한”")
+    logging.getLogger("bot.startup.app").warning("zwei\nZeilen %s", "“한”")
     (line,) = stream.getvalue().splitlines()
     assert json.loads(line) | {"time": ""} == {
         "time": "",
         "level": "WARNING",
-        "logger": "bot.app",
+        "logger": "bot.startup.app",
         "message": "zwei\nZeilen “한”",
     }
 

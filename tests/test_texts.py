@@ -10,7 +10,7 @@ from bot.errors import (
     UnavailableError,
 )
 from bot.texts import _catalogue, explain, language_of, mark, say, terminal_locale
-from cogs._answers import UNKNOWN_CHOICE
+from cogs._settings_answer import UNKNOWN_CHOICE
 
 SENTENCE = "This reply was cancelled."
 IN_KOREAN = "이 답은 취소됐어요."

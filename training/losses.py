@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
-from bot.engine.loader import load_model
+from bot.engine.reference.loader import load_model
 from training.corpus import Batch, Corpus, encode_dialogues, make_batches
 from training.forms import IGNORED, BotTurns, Form
 from training.network import Network, loss_of

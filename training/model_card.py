@@ -18,7 +18,7 @@ import torch
 
 from bot.dialogue.guards import Fault
 from bot.dialogue.sampling import SamplingParams
-from bot.settings import EMBEDDED_SAMPLING
+from bot.settings.settings import EMBEDDED_SAMPLING
 from training.losses import folder_loss
 from training.pretrain import RECORD
 from training.probes import Rate, Repetition, measure_recall, measure_repetition, recall_probes

@@ -10,7 +10,7 @@ from torch.nn import functional
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 from transformers.utils import logging as transformers_logging
 
-from bot.engine.loader import load_model
+from bot.engine.reference.loader import load_model
 from evaluation.errors import InputError
 from training.corpus import Batch
 from training.forms import IGNORED

@@ -11,8 +11,7 @@ from bot.dialogue.reply import tidy
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Role, Scope, Turn
 from bot.engine.opening import open_engine, open_tokenizer
-from bot.engine.request import Engine, FinishReason, GenerationRequest
-from bot.ports import TokenizerThread
+from bot.engine.protocol import Engine, FinishReason, GenerationRequest, TokenizerThread
 
 GREEDY = SamplingParams(
     temperature=0.1,

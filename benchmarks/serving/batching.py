@@ -15,7 +15,7 @@ from transformers import ContinuousBatchingConfig
 
 from benchmarks.serving.workload import Ask, Served
 from bot.dialogue.sampling import SamplingParams
-from bot.engine.loader import LoadedModel, generation_config, load_model
+from bot.engine.reference.loader import LoadedModel, generation_config, load_model
 
 NAME = "transformers-cb"
 WAIT_SECONDS = 600.0

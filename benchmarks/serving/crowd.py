@@ -12,7 +12,7 @@ from benchmarks.serving.report import percentile
 from benchmarks.serving.shapes import ModelShape
 from benchmarks.serving.workload import Ask, Range, Served, Sizes, draw_asks
 from bot.dialogue.sampling import BOUNDS
-from bot.engine.request import Engine, GenerationRequest
+from bot.engine.protocol import Engine, GenerationRequest
 
 MEMBERS_SERVER, OTHER_SERVER = 1, 2
 FLOODER_ID = 1_000_000  # the members are counted from 1

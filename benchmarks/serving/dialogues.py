@@ -10,7 +10,7 @@ from benchmarks.serving.sentences import SENTENCES
 from bot.dialogue.prompt import Tokenizer, encode_turn
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.opening import open_engine, open_tokenizer
-from bot.engine.request import Engine, GenerationRequest
+from bot.engine.protocol import Engine, GenerationRequest
 
 MAX_NEW_TOKENS = 24
 NUM_EXCHANGES = 4

@@ -13,9 +13,9 @@ import torch
 
 from benchmarks.serving.shapes import ModelShape, shape_of
 from bot.dialogue.sampling import SamplingParams
-from bot.engine.loader import generation_config
 from bot.engine.opening import open_engine
-from bot.engine.request import Completion, Engine, GenerationRequest
+from bot.engine.protocol import Completion, Engine, GenerationRequest
+from bot.engine.reference.loader import generation_config
 
 MAX_PROMPT = 300  # longer than a chunk
 PLAIN = SamplingParams(

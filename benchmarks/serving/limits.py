@@ -18,8 +18,8 @@ from torch.nn import functional
 
 from benchmarks.serving.shapes import ModelShape
 from benchmarks.serving.workload import Ask
-from bot.engine.device import available_bytes
-from bot.engine.linear import make_linear
+from bot.engine.batching.linear import make_linear
+from bot.engine.placement.device import available_bytes
 
 MAX_READ_BYTES = 2**29  # beyond every cache
 GPU_READ_BYTES = 2**32  # beside which the launch of a kernel is nothing

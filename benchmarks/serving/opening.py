@@ -15,7 +15,7 @@ from benchmarks.serving.report import BASELINE
 from benchmarks.serving.shapes import ModelShape
 from benchmarks.serving.systems import BANTER, System, open_banter, open_reference
 from benchmarks.serving.workload import Range, Sizes, draw_asks
-from bot.engine.limits import EngineLimits
+from bot.engine.checks import EngineLimits
 from bot.errors import ChatError
 
 SYSTEMS = (BASELINE, batching.NAME, BANTER, ctranslate.NAME)

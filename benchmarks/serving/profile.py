@@ -10,13 +10,13 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.serving.opening import Plan
 from benchmarks.serving.workload import draw_asks
-from bot.engine.cuda import load_on_cuda
-from bot.engine.gpt2_loader import LoadedGpt2, load_gpt2
-from bot.engine.kv_cache import PrefixCache
-from bot.engine.limits import EngineLimits
-from bot.engine.request import GenerationRequest
-from bot.engine.run import Run
-from bot.engine.runner import Runner
+from bot.engine.batching.cuda.opening import load_on_cuda
+from bot.engine.batching.kv_cache import PrefixCache
+from bot.engine.batching.loader import LoadedGpt2, load_gpt2
+from bot.engine.batching.runner import Runner
+from bot.engine.batching.running_request import Run
+from bot.engine.checks import EngineLimits
+from bot.engine.protocol import GenerationRequest
 from bot.engine.scheduler import Job
 
 _NUM_LINES = 15

@@ -14,11 +14,11 @@ import torch
 
 from benchmarks.serving.report import BASELINE
 from benchmarks.serving.workload import Ask, Served
-from bot.engine.limits import EngineLimits
-from bot.engine.loader import load_model
+from bot.engine.checks import EngineLimits
 from bot.engine.opening import open_engine
-from bot.engine.reference import ReferenceEngine
-from bot.engine.request import Engine, GenerationRequest
+from bot.engine.protocol import Engine, GenerationRequest
+from bot.engine.reference.engine import ReferenceEngine
+from bot.engine.reference.loader import load_model
 
 BANTER = "banter"
 

@@ -17,7 +17,7 @@ from typing import Any
 from bot.__main__ import main as run_bot
 from bot.engine.forwarding import ForwardingEngine
 from bot.engine.opening import open_engine
-from bot.engine.request import Completion, Engine, GenerationRequest
+from bot.engine.protocol import Completion, Engine, GenerationRequest
 
 NOTES = "BENCHMARK_NOTES"
 PERIOD_SECONDS = 0.005
@@ -71,7 +71,7 @@ async def open_watched(*arguments: Any, **options: Any) -> Engine:
 def main() -> int:
     """Run the bot; its exit code."""
     # the real program has no door for a stopwatch
-    vars(import_module("bot.foundation"))["open_engine"] = open_watched
+    vars(import_module("bot.startup.foundation"))["open_engine"] = open_watched
     return run_bot([])
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 
-from bot.dialogue.likeness import rouge_l, words
+from bot.dialogue.rouge import rouge_l, words
 from bot.dialogue.text import is_blank
 
 SELF_COPY_LIKENESS = 0.8

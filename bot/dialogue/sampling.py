@@ -48,7 +48,7 @@ class SamplingParams:
     `no_repeat_own_ngram_size` at the bot's own earlier turns of the context, `dry_multiplier` at
     both; none of them looks at the member's words. An own size of 1 or 2 forbids words and pairs
     that every reply needs ("I", "you are"), and where a vocabulary cuts names or Korean letters
-    into several tokens even 4 spoils them: see EMBEDDED_SAMPLING in bot.settings.
+    into several tokens even 4 spoils them: see EMBEDDED_SAMPLING in bot.settings.settings.
     `seed` None draws a new seed for every reply.
     Raises InvalidSettingError for a value outside BOUNDS: Discord's clients check typed
     ranges, a forged interaction does not.

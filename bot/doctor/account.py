@@ -5,12 +5,13 @@ from collections.abc import Collection
 
 import discord
 
-from bot.client import UNREACHABLE, invitation, logged_in, unreachable
+from bot.client.chat_bot import invitation
+from bot.client.connection import UNREACHABLE, logged_in, unreachable
 from bot.doctor.channels import examine_channels
 from bot.doctor.findings import Finding, fault, faults, ok, warning
 from bot.errors import StartError, UnavailableError, WrongSettingsError
-from bot.instance import is_running
-from bot.settings import Settings
+from bot.settings.settings import Settings
+from bot.startup.single_instance import is_running
 from bot.texts import mark
 
 PATIENCE_SECONDS = 8.0  # for all that Discord is asked

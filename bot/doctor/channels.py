@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import discord
 
-from bot.client import PERMISSIONS
+from bot.client.chat_bot import PERMISSIONS
 from bot.doctor.findings import Finding, Words, fault, ok, softened, warning
 from bot.errors import UnavailableError
-from bot.settings import Settings
+from bot.settings.settings import Settings
 from bot.texts import mark
 
 # As Discord calls them where they are set.
@@ -36,7 +36,7 @@ async def examine_channels(
     """A finding for each channel: those asked for, then those that the settings name.
 
     What is wrong in the latter keeps nobody from starting the bot.
-    Raises what is in `bot.client.UNREACHABLE`.
+    Raises what is in `bot.client.connection.UNREACHABLE`.
     """
     listed = sorted(settings.allowed_channel_ids - set(channel_ids))
     ids = [*dict.fromkeys(channel_ids), *listed]

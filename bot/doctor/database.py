@@ -6,10 +6,10 @@ from pathlib import Path
 
 from bot.doctor.findings import Finding, fault, ok, warning
 from bot.errors import DatabaseError
-from bot.foundation import key_path_for
 from bot.paths import is_open_to_others, is_there, nearest_folder
-from bot.settings import DATA_FOLDER, Settings
-from bot.store.inspection import Inspected, Schema, inspect
+from bot.settings.settings import DATA_FOLDER, Settings
+from bot.startup.foundation import key_path_for
+from bot.store.upkeep.inspection import Inspected, Schema, inspect
 from bot.texts import mark
 
 LEAST_BYTES = 64 * 2**20  # below it, soon nothing can be written

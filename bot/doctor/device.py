@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from bot.doctor.findings import Finding, fault, faults, ok, warning
-from bot.engine.checkpoint import Checkpoint
-from bot.engine.survey import Survey, survey
+from bot.engine.checkpoints.checkpoint import Checkpoint
+from bot.engine.placement.survey import Survey, survey
 from bot.errors import StartError
-from bot.instance import is_running
-from bot.settings import Settings
+from bot.settings.settings import Settings
+from bot.startup.single_instance import is_running
 from bot.texts import mark
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")

@@ -12,8 +12,8 @@ from bot.doctor.database import examine_database
 from bot.doctor.findings import Finding, fault, ok
 from bot.doctor.model import examine_model
 from bot.doctor.settings import read_settings
-from bot.env_file import ENV_FILE
 from bot.errors import UnavailableError
+from bot.settings.env_file import ENV_FILE
 from bot.texts import mark
 
 logger = logging.getLogger(__name__)

@@ -5,15 +5,20 @@ from collections.abc import Collection
 
 from bot.doctor.device import examine_device
 from bot.doctor.findings import Finding, fault, faults, ok, warning
-from bot.engine.checkpoint import Checkpoint, inspect_checkpoint, resolve_model, tensor_sizes
-from bot.engine.disk import check_room
-from bot.engine.fetch import plan_fetch
-from bot.engine.hub import chosen_hub
+from bot.engine.checkpoints.checkpoint import (
+    Checkpoint,
+    inspect_checkpoint,
+    resolve_model,
+    tensor_sizes,
+)
+from bot.engine.checkpoints.disk import check_room
+from bot.engine.checkpoints.fetch import plan_fetch
 from bot.errors import ModelError, StartError
-from bot.foundation import must_be_fetched
 from bot.paths import may_write, nearest_folder
-from bot.reverse_model import find_reverse_model
-from bot.settings import EMBEDDED_MODEL, MODELS_FOLDER, Settings
+from bot.settings.settings import EMBEDDED_MODEL, MODELS_FOLDER, Settings
+from bot.startup.chosen_hub import chosen_hub
+from bot.startup.foundation import must_be_fetched
+from bot.startup.reverse_model import find_reverse_model
 from bot.texts import mark
 
 HUB_SECONDS = 6.0

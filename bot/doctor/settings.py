@@ -6,10 +6,10 @@ from pathlib import Path
 
 from bot.dialogue.blocked import load_blocked_words
 from bot.doctor.findings import Finding, fault, faults, ok, warning
-from bot.env_file import ENV_FILE, exposed_to_others
 from bot.errors import WrongSettingsError
-from bot.extras import no_playground
-from bot.settings import EMBEDDED_MODEL, VARIABLES, Settings, examine_settings
+from bot.settings.env_file import ENV_FILE, exposed_to_others
+from bot.settings.settings import EMBEDDED_MODEL, VARIABLES, Settings, examine_settings
+from bot.startup.playground_packages import no_playground
 from bot.texts import mark
 
 

@@ -4,8 +4,9 @@ A CUDA device does not survive an id or a position beyond its table. No torch he
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from bot.engine.request import Passage
+from bot.engine.protocol import Passage
 from bot.errors import ContextTooLongError
 
 
@@ -29,3 +30,19 @@ def check_passages(passages: Sequence[Passage], num_ids: int, window: int) -> No
 def _check_ids(ids: Sequence[int], num_ids: int) -> None:
     if not ids or min(ids) < 0 or max(ids) >= num_ids:
         raise ValueError(f"prompt ids must be 1 or more, each in 0..{num_ids - 1}")
+
+
+CUDA_ROWS = 64  # at once on a GPU, where a step of many costs little more than a step of one
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """`num_rows`: candidates made at once; `cache_bytes`: for the keys and values of all."""
+
+    num_rows: int = 16
+    cache_bytes: int = 512 * 2**20
+
+    @property
+    def runs_of_a_member(self) -> int:
+        """How many requests of one member run at once: whoever comes next finds a place."""
+        return max(1, self.num_rows // 4)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bot.engine.request import (
+from bot.engine.protocol import (
     Completion,
     Engine,
     EngineInfo,
@@ -15,7 +15,7 @@ from bot.engine.request import (
 
 
 class ForwardingEngine:
-    """Implements bot.engine.request.Engine, whose methods say what each of these is for."""
+    """Implements bot.engine.protocol.Engine, whose methods say what each of these is for."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

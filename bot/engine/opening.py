@@ -16,13 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from bot.engine.checkpoint import Checkpoint, inspect_checkpoint
-from bot.engine.gpt2_config import is_gpt2, own_bytes
-from bot.engine.limits import EngineLimits
+from bot.engine.checkpoints.checkpoint import Checkpoint, inspect_checkpoint
+from bot.engine.checkpoints.gpt2_config import is_gpt2, own_bytes
+from bot.engine.checks import EngineLimits
+from bot.engine.protocol import EngineInfo, TokenizerThread
 from bot.engine.pulse import LivingEngine
-from bot.engine.request import EngineInfo
 from bot.engine.thread import EngineThread
-from bot.ports import TokenizerThread
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -84,7 +83,7 @@ def _prepare(
     # heavy: see the module's docstring
     import torch  # noqa: PLC0415
 
-    from bot.engine.device import choose_placement  # noqa: PLC0415
+    from bot.engine.placement.device import choose_placement  # noqa: PLC0415
 
     # counts for the calling thread only
     torch.set_num_threads(placing.num_threads or _sound_threads(checkpoint, placing.cores))
@@ -92,8 +91,8 @@ def _prepare(
     kind = choose_placement(device, dtype, own_bytes=own_bytes(checkpoint)).device.type
     if not is_gpt2(checkpoint.config) or kind not in ("cpu", "cuda"):
         return _prepare_reference(folder, model, placing, thread)
-    from bot.engine.gpt2_loader import load_gpt2  # noqa: PLC0415
-    from bot.engine.local import LocalEngine  # noqa: PLC0415
+    from bot.engine.batching.engine import LocalEngine  # noqa: PLC0415
+    from bot.engine.batching.loader import load_gpt2  # noqa: PLC0415
 
     if kind == "cuda":
         return lambda: _open_on_cuda(folder, model, placing, thread)
@@ -103,8 +102,8 @@ def _prepare(
 def _prepare_reference(
     folder: Path, model: str, placing: Placing, thread: Executor
 ) -> Callable[[], LivingEngine]:
-    from bot.engine.loader import load_model  # noqa: PLC0415 - imports transformers as well
-    from bot.engine.reference import ReferenceEngine  # noqa: PLC0415
+    from bot.engine.reference.engine import ReferenceEngine  # noqa: PLC0415
+    from bot.engine.reference.loader import load_model  # noqa: PLC0415 - imports transformers as well
 
     device, dtype = placing.device, placing.dtype
     return lambda: ReferenceEngine(load_model(folder, device, dtype), model, thread)
@@ -113,9 +112,9 @@ def _prepare_reference(
 def _open_on_cuda(folder: Path, model: str, placing: Placing, thread: Executor) -> LivingEngine:
     """The engine for GPT-2s if it computes there what it should, else the reference engine."""
     # heavy: see the module's docstring
-    from bot.engine.cuda import load_on_cuda  # noqa: PLC0415
-    from bot.engine.local import LocalEngine  # noqa: PLC0415
-    from bot.engine.self_check import UnsoundError  # noqa: PLC0415
+    from bot.engine.batching.cuda.opening import load_on_cuda  # noqa: PLC0415
+    from bot.engine.batching.cuda.self_check import UnsoundError  # noqa: PLC0415
+    from bot.engine.batching.engine import LocalEngine  # noqa: PLC0415
 
     try:
         loaded, limits = load_on_cuda(folder, placing.device, placing.dtype, placing.limits)

@@ -17,10 +17,7 @@ from torch import Tensor
 from bot.dialogue.continuation import Survivors
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.errands import Steps
-from bot.engine.kv_cache import KvSequence
-from bot.engine.logits import Said, apply_rules
-from bot.engine.network import Gpt2, Piece
-from bot.engine.request import (
+from bot.engine.protocol import (
     LAST_LAYER,
     LayerAttention,
     PredictedStep,
@@ -28,12 +25,12 @@ from bot.engine.request import (
     PredictionRequest,
     Prospect,
 )
-from bot.engine.sampler import Choice, draw
+from bot.engine.sampling.rules import Said, apply_rules
+from bot.engine.sampling.sampler import Choice, draw
 from bot.errors import DeadlineError, InvalidSettingError, NumericError
 
 T = TypeVar("T")
 NUM_LIKELIEST = 5
-STEP_TOKENS = 512  # of a text: replies wait no longer for it than for a chunk of a prompt
 _NUM_SEEDS = 2**31
 
 
@@ -138,7 +135,7 @@ def _step(logits: Tensor, said: Said, unready: Sequence[int], number: float) -> 
 
 
 def count_survivors(ruled: Tensor, params: SamplingParams) -> Survivors:
-    """How many tokens of `ruled` (num_ids,) bot.engine.sampler draws from, cut by cut."""
+    """How many tokens of `ruled` (num_ids,) bot.engine.sampling.sampler draws from, cut by cut."""
     num_kept = min(params.top_k, len(ruled)) or len(ruled)
     values = ruled.topk(num_kept).values  # in order; sorting all of them would take longer
     values = values[values > -torch.inf] / params.temperature
@@ -147,52 +144,3 @@ def count_survivors(ruled: Tensor, params: SamplingParams) -> Survivors:
     num_top_p = len(shares) if params.top_p == 1 else int((before < params.top_p).sum())
     num_min_p = int((shares[:num_top_p] >= shares[0] * params.min_p).sum())
     return Survivors(len(values), num_top_p, num_min_p)
-
-
-class Gpt2Reader:
-    """Implements TextReader with our own network; a text has at most `capacity` tokens.
-
-    `step_tokens`: the most that are read between two steps of the replies.
-    """
-
-    def __init__(
-        self,
-        network: Gpt2,
-        end_ids: Sequence[int],
-        capacity: int,
-        step_tokens: int = STEP_TOKENS,
-    ) -> None:
-        self._network = network
-        self.end_ids = end_ids
-        self.window = network.shape.window
-        self.num_layers = network.shape.num_layers
-        self._capacity = min(capacity, self.window)
-        self._step_tokens = step_tokens
-        self._read: KvSequence | None = None  # takes memory, so only once it is our turn
-
-    def read(self, ids: Sequence[int]) -> Steps[Tensor]:
-        """See TextReader."""
-        if self._read is None:
-            self._read = KvSequence(self._network.cache_shape, self._capacity)
-        while True:
-            piece = self._next_piece(ids, self._read)
-            logits = self._network.forward([piece])
-            if self._read.length == len(ids):
-                return logits[-1:]
-            yield
-
-    def attention(self, ids: Sequence[int], layer: int) -> Steps[list[list[float]] | None]:
-        """See TextReader."""
-        self._read = None  # nothing goes on from it: give its memory back
-        sequence = KvSequence(self._network.cache_shape, len(ids))
-        rows: list[list[float]] = []
-        while sequence.length < len(ids):
-            heads = self._network.attention(self._next_piece(ids, sequence), layer - 1)
-            unseen = [0.0] * (len(ids) - sequence.length)
-            rows += [shares + unseen for shares in heads.mean(dim=0).tolist()]
-            yield
-        return rows
-
-    def _next_piece(self, ids: Sequence[int], sequence: KvSequence) -> Piece:
-        start = sequence.length
-        return Piece(ids[start : start + self._step_tokens], sequence)

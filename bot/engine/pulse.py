@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from math import inf
 from typing import Protocol
 
-from bot.engine.request import Engine
+from bot.engine.protocol import Engine
 
 # A round is what a thread does between two beats. Of one like which none was seen yet: 512 tokens
 # of a prompt take a large model on an old processor 10 s and more, on a busy one much more.

@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
-from bot.engine.request import Cancellation, Completion, GenerationRequest
+from bot.engine.protocol import Cancellation, Completion, GenerationRequest
 from bot.errors import DeadlineError, WithdrawnError
 
 _Name = tuple[int, ...]  # (group_key,) or (group_key, user_id)

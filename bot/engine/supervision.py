@@ -11,8 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from bot.engine.pulse import LivingEngine, Pulse
-from bot.engine.request import (
+from bot.engine.protocol import (
     Completion,
     EngineInfo,
     EngineLoad,
@@ -21,6 +20,7 @@ from bot.engine.request import (
     Prediction,
     PredictionRequest,
 )
+from bot.engine.pulse import LivingEngine, Pulse
 from bot.errors import (
     DeadlineError,
     EngineBrokenError,
@@ -74,7 +74,7 @@ class _Life:
 
 
 class SupervisedEngine:
-    """Implements bot.engine.request.Engine with one that is replaced when its thread is lost.
+    """Implements bot.engine.protocol.Engine with one that is replaced when its thread is lost.
 
     Used from one event loop. Whoever asked the lost one gets EngineStuckError, whoever asks while
     the next one is opened waits for it; where there is no next one, everybody gets

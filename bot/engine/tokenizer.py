@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerFast
 
 from bot.dialogue.prompt import Line
 from bot.dialogue.turn import Role
-from bot.engine.checkpoint import TOKENIZER_FILES, read_json
+from bot.engine.checkpoints.checkpoint import TOKENIZER_FILES, read_json
 from bot.engine.token_text import token_text
 from bot.errors import EngineClosedError, ModelError
 
@@ -186,7 +186,7 @@ def _tokenizer_class(folder: Path) -> Any:
 
 
 class ThreadedTokenizer:
-    """A tokenizer in a thread of its own; implements bot.ports.TokenizerThread."""
+    """A tokenizer in a thread of its own; implements bot.engine.protocol.TokenizerThread."""
 
     def __init__(self, thread: ThreadPoolExecutor, tokenizer: ModelTokenizer) -> None:
         self._thread = thread

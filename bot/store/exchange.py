@@ -9,13 +9,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, insert, literal, select, update
 
+from bot.answering.ports import Draft, Head
 from bot.dialogue.turn import Exchange, Role, Scope, Turn, Utterance
 from bot.errors import ScopeMovedError
-from bot.ports import Draft, Head
-from bot.store.crypto import Cipher
+from bot.store.database.crypto import Cipher
+from bot.store.database.rows import insert_new, parameter, scope_columns
+from bot.store.database.tables import candidate, conversation, inbox, turn
 from bot.store.inbox import State
-from bot.store.rows import insert_new, parameter, scope_columns
-from bot.store.tables import candidate, conversation, inbox, turn
 
 # What an exchange builds on: the inbox row and the parent, in one row that is always there,
 # since either of the two may be missing.

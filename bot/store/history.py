@@ -15,15 +15,15 @@ from sqlalchemy import (
     update,
 )
 
+from bot.answering.ports import Draft, Head, ScopeStatus, Standing
 from bot.dialogue.sampling import Place
 from bot.dialogue.turn import Exchange, Role, Scope, Turn
-from bot.ports import Draft, Head, ScopeStatus, Standing
-from bot.store.database import Database
+from bot.store.database.database import Database
+from bot.store.database.rows import TURN_COLUMNS, Clock, in_scope, scope_columns, turn_of, utc_now
+from bot.store.database.tables import conversation, inbox, reply_message, turn
 from bot.store.exchange import Storing, ensure_conversation
 from bot.store.inbox import State
-from bot.store.rows import TURN_COLUMNS, Clock, in_scope, scope_columns, turn_of, utc_now
 from bot.store.sampling import overrides_at
-from bot.store.tables import conversation, inbox, reply_message, turn
 from bot.store.tree import BLANK, blank, path_from, path_of
 
 _HEAD = (

@@ -5,12 +5,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, select, update
 
+from bot.delivery.ports import InboxEntry
 from bot.dialogue.turn import Role, Scope, Utterance
-from bot.ports import InboxEntry
-from bot.store.crypto import Cipher
-from bot.store.database import Database
-from bot.store.rows import NOBODY, Clock, insert_new, scope_columns, utc_now
-from bot.store.tables import inbox, reply_message, turn
+from bot.store.database.crypto import Cipher
+from bot.store.database.database import Database
+from bot.store.database.rows import NOBODY, Clock, insert_new, scope_columns, utc_now
+from bot.store.database.tables import inbox, reply_message, turn
 from bot.store.tree import BLANK
 
 

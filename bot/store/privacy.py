@@ -8,12 +8,11 @@ from sqlalchemy import Connection, Row, delete, or_, select, update
 
 from bot.dialogue.turn import Role, Scope
 from bot.ports import Erased
-from bot.store.crypto import Cipher
-from bot.store.database import Database
-from bot.store.inbox import forget_rows
-from bot.store.rows import Clock, in_scope, utc_now
-from bot.store.scrubbing import note_erased
-from bot.store.tables import (
+from bot.store.database.crypto import Cipher
+from bot.store.database.database import Database
+from bot.store.database.rows import Clock, in_scope, utc_now
+from bot.store.database.scrubbing import note_erased
+from bot.store.database.tables import (
     candidate,
     conversation,
     inbox,
@@ -22,6 +21,7 @@ from bot.store.tables import (
     sampling_override,
     turn,
 )
+from bot.store.inbox import forget_rows
 from bot.store.tree import blank
 
 _Entry = Callable[[Row[Any], Cipher], object]

@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, delete, or_, select
 
 from bot.dialogue.sampling import BOUNDS, Layer, Number, Overrides, Place, check
-from bot.store.database import Database
-from bot.store.rows import NOBODY, insert_or_replace
-from bot.store.tables import sampling_override
+from bot.store.database.database import Database
+from bot.store.database.rows import NOBODY, insert_or_replace
+from bot.store.database.tables import sampling_override
 
 _ROW = sampling_override.c
 _VALUES = select(_ROW.layer, _ROW.field, _ROW.value).where(_ROW.guild_id == bindparam("in_guild"))

@@ -5,9 +5,9 @@ from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, Executable, Table, delete, or_, select, union
 
-from bot.store.database import Database
-from bot.store.rows import NOBODY, Clock, insert_or_replace, utc_now
-from bot.store.tables import (
+from bot.store.database.database import Database
+from bot.store.database.rows import NOBODY, Clock, insert_or_replace, utc_now
+from bot.store.database.tables import (
     conversation,
     inbox,
     member_locale,

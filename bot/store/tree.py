@@ -16,10 +16,10 @@ from sqlalchemy import (
     update,
 )
 
-from bot.store.database import Database
-from bot.store.rows import TURN_COLUMNS
-from bot.store.scrubbing import note_aged
-from bot.store.tables import candidate, turn
+from bot.store.database.database import Database
+from bot.store.database.rows import TURN_COLUMNS
+from bot.store.database.scrubbing import note_aged
+from bot.store.database.tables import candidate, turn
 
 BLANK = b""
 _BATCH = 500  # turns deleted in one transaction, so that nobody waits long to write

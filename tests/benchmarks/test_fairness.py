@@ -21,8 +21,8 @@ from benchmarks.serving.crowd import (
 )
 from benchmarks.serving.shapes import ModelShape, make_model
 from benchmarks.serving.workload import Served
-from bot.engine.gpt2_loader import load_gpt2
-from bot.engine.limits import EngineLimits
+from bot.engine.batching.loader import load_gpt2
+from bot.engine.checks import EngineLimits
 from bot.engine.scheduler import Job
 from tests.engine.running import open_local
 

@@ -10,8 +10,8 @@ import torch
 from benchmarks import conversation, engine, parity
 from benchmarks.serving.shapes import ModelShape, make_model
 from benchmarks.serving.workload import Range
-from bot.engine.gpt2_loader import load_gpt2
-from bot.engine.loader import load_model
+from bot.engine.batching.loader import load_gpt2
+from bot.engine.reference.loader import load_model
 
 TINY = ModelShape(num_layers=1, num_heads=2, width=16, window=128, num_ids=300)
 

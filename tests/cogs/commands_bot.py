@@ -12,12 +12,13 @@ import discord
 from simcord import interactions
 from simcord.results import InteractionResult
 
-from bot.client import ChatBot
+from bot.client.chat_bot import ChatBot
 from bot.dialogue.sampling import Layer, Number, Place
 from bot.dialogue.turn import Scope, Utterance
-from bot.engine.request import Cancellation
-from bot.settings import Settings
-from bot.store.database import Database, open_database
+from bot.engine.protocol import Cancellation
+from bot.settings.settings import Settings
+from bot.store.database.database import Database
+from bot.store.upkeep.opening import open_database
 from tests.cogs.stage import Stage, build_services, open_stage
 from tests.fakes import ScriptedEngine
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.client import ChatBot
-from bot.settings import Settings
-from bot.store.database import Database, open_database
+from bot.client.chat_bot import ChatBot
+from bot.settings.settings import Settings
+from bot.store.database.database import Database
+from bot.store.upkeep.opening import open_database
 from tests.cogs.desk import Desk, open_desk
 from tests.cogs.stage import Stage, build_services, open_stage
 from tests.fakes import ScriptedEngine

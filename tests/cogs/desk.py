@@ -8,12 +8,12 @@ from typing import Any
 import discord
 import simcord
 
+from bot.client.global_limit import GlobalLimit
+from bot.delivery.ports import Part
 from bot.dialogue.turn import Scope, Utterance
 from bot.errors import StoreUnavailableError
-from bot.global_limit import GlobalLimit
-from bot.ports import Part
-from cogs._courier import DiscordCourier
-from cogs._outgoing import Outgoing
+from cogs._discord.courier import DiscordCourier
+from cogs._discord.outgoing import Outgoing
 from tests.cogs.ears import Ears
 from tests.cogs.worlds import world_of
 

@@ -10,22 +10,22 @@ from typing import Any
 import discord
 import simcord
 
-from bot.admission import Admission, AdmissionLimits
-from bot.client import ChatBot, Services
-from bot.conversation import Conversation
-from bot.delivery import Delivery
+from bot.answering.completion import Writer
+from bot.answering.conversation import Conversation
+from bot.answering.erasures import Erasures
+from bot.answering.reply_maker import ContextLimits, Speaker
+from bot.client.chat_bot import ChatBot, Services
+from bot.delivery.admission import Admission, AdmissionLimits
+from bot.delivery.delivery import Delivery
+from bot.delivery.outbox import Outbox
 from bot.dialogue.blocked import is_blocked
-from bot.erasures import Erasures
-from bot.outbox import Outbox
-from bot.settings import Settings
-from bot.speaker import ContextLimits, Speaker
-from bot.store.database import Database
+from bot.settings.settings import Settings
+from bot.store.database.database import Database
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from bot.store.privacy import SqlPrivacy
 from bot.store.sampling import SqlSampling
 from bot.store.servers import SqlServers
-from bot.writer import Writer
 from tests.cogs.worlds import world_of
 from tests.dialogue.byte_tokenizer import END_OF_TEXT_ID
 from tests.fakes import InlineTokenizerThread, ScriptedEngine
@@ -94,7 +94,7 @@ def _readable(ids: Sequence[int]) -> str:
 
 
 def build_services(database: Database, engine: ScriptedEngine, settings: Settings) -> Services:
-    """What `bot.app` builds, around a scripted engine; nothing waits before another try."""
+    """What `bot.startup.app` builds, around a scripted engine; nothing waits before another try."""
     history = SqlHistory(database, origin="discord")
     sampling = SqlSampling(database)
     inbox = SqlInbox(database)

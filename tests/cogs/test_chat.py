@@ -189,7 +189,9 @@ async def test_typing_is_shown_while_a_reply_is_made(
         shown.set()
 
     monkeypatch.setattr(stage.bot.http, "send_typing", watched)
-    monkeypatch.setattr("cogs._courier.TYPING_AFTER_SECONDS", 0)  # no time goes by in this world
+    monkeypatch.setattr(
+        "cogs._discord.courier.TYPING_AFTER_SECONDS", 0
+    )  # no time goes by in this world
     stage.engine.gate.clear()
     sending = asyncio.ensure_future(stage.alice.send(stage.channel, f"{stage.us} hello"))
     async with asyncio.timeout(10):

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from bot.dialogue.turn import Scope
-from bot.store.database import Database
+from bot.store.database.database import Database
 from tests.cogs.stage import Stage
 
 

@@ -6,10 +6,10 @@ import discord
 import pytest
 import simcord
 
-from bot.client import ChatBot
-from bot.settings import Settings
-from bot.store.database import Database
-from cogs._courier import NOTICE_SECONDS
+from bot.client.chat_bot import ChatBot
+from bot.settings.settings import Settings
+from bot.store.database.database import Database
+from cogs._discord.courier import NOTICE_SECONDS
 from tests.cogs.stage import Stage, build_services
 from tests.fakes import ScriptedEngine
 

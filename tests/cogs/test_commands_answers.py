@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cogs._answers import model_name
+from cogs._telling import model_name
 from tests.cogs.commands_bot import AWAY, commands_world, text_of
 
 DEFERRED = 5  # the type of an answer that only says that one will follow

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bot.dialogue.sampling import Layer, SamplingParams
-from bot.engine.request import LAST_LAYER, Prediction, PredictionRequest
+from bot.engine.protocol import LAST_LAYER, Prediction, PredictionRequest
 from bot.errors import EngineMemoryError
 from bot.rendering.attention_picture import can_draw
 from tests.cogs.commands_bot import World, attachments_of, commands_world, text_of

@@ -2,9 +2,9 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bot.answering.ports import ScopeStatus
 from bot.dialogue.turn import Scope
-from bot.engine.request import EngineInfo, EngineLoad
-from bot.ports import ScopeStatus
+from bot.engine.protocol import EngineInfo, EngineLoad
 from cogs.status import cache_line, memory_line, model_line, queue_line
 from tests.cogs.commands_bot import AWAY, commands_world, text_of
 

@@ -3,10 +3,10 @@
 import discord
 import pytest
 
-from bot.client import ChatBot
+from bot.client.chat_bot import ChatBot
 from bot.dialogue.turn import Scope
-from bot.store.database import Database
-from cogs._departures import APPLICATION, SEVERAL
+from bot.store.database.database import Database
+from cogs.chat import APPLICATION, SEVERAL
 from tests.cogs.stage import Stage, build_services
 
 BOT_ITSELF = 0

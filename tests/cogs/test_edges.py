@@ -2,11 +2,11 @@
 
 import pytest
 
+from bot.delivery.ports import SendRefusedError
 from bot.errors import DeadlineError, RefusedError
-from bot.ports import SendRefusedError
 from cogs._pace import Pace
+from tests.cogs._discord.test_courier import crowd
 from tests.cogs.desk import POST, Clock, Desk
-from tests.cogs.test_courier import crowd
 
 
 @pytest.mark.parametrize(("seconds", "may_write"), [(599.875, False), (600.0, True)])

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.client import ChatBot
+from bot.client.chat_bot import ChatBot
 from bot.errors import OwnFaultError, StoreUnavailableError
-from bot.settings import Settings
-from bot.store.database import Database
+from bot.settings.settings import Settings
+from bot.store.database.database import Database
 from tests.cogs.stage import Stage, build_services, open_stage
 from tests.fakes import ScriptedEngine
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bot.client import ChatBot
-from bot.settings import Settings
+from bot.client.chat_bot import ChatBot
+from bot.settings.settings import Settings
 from cogs.gate import NOT_OPEN
 from tests.cogs.commands_bot import World, commands_world, text_of
 from tests.cogs.stage import build_services

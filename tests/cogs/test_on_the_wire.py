@@ -9,14 +9,15 @@ import yarl
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
-from bot.client import ChatBot, run_client
+from bot.client.chat_bot import ChatBot
+from bot.client.connection import run_client
+from bot.delivery.outbox import utc_now
+from bot.delivery.ports import MessageGoneError, Part
 from bot.dialogue.turn import Scope, Utterance
-from bot.outbox import utc_now
-from bot.ports import MessageGoneError, Part
-from bot.settings import Settings
-from bot.store.database import Database
-from cogs._courier import DiscordCourier
-from cogs._outgoing import Outgoing
+from bot.settings.settings import Settings
+from bot.store.database.database import Database
+from cogs._discord.courier import DiscordCourier
+from cogs._discord.outgoing import Outgoing
 from tests.cogs.stage import build_services
 from tests.discord_server.faults import Cut, Hold, TooMany, When
 from tests.discord_server.server import DiscordServer, serving
@@ -163,7 +164,7 @@ async def test_a_reply_passes_although_its_typing_met_a_global_limit(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """discord.py sleeps inside such a request, and everything else waits until it wakes."""
-    monkeypatch.setattr("cogs._courier.TYPING_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr("cogs._discord.courier.TYPING_AFTER_SECONDS", 0.0)
     limit = line.server.faults.add("POST", "*/typing", TooMany(0.3, scope="global"))
     line.engine.gate.clear()
     line.ask()

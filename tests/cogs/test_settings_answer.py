@@ -5,7 +5,7 @@ import pytest
 from bot.dialogue.sampling import BOUNDS, Layer, Number, Overrides, SamplingParams, resolve
 from bot.rendering.columns import aligned
 from bot.rendering.settings_table import settings_rows
-from cogs._answers import Change, change_answer, settings_answer
+from cogs._settings_answer import Change, change_answer, settings_answer
 from tests.cogs.commands_bot import MAX_CHARS
 
 LONGEST: Mapping[str, Number] = {name: bound.high for name, bound in BOUNDS.items()}

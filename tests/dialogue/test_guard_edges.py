@@ -6,8 +6,8 @@ The numbers stand here once more: whoever moves an edge has to say so in a test.
 import pytest
 
 from bot.dialogue.guards import Fault, find_fault
-from bot.dialogue.likeness import words
 from bot.dialogue.ranking import WEIGHTS, Features, Weights, score
+from bot.dialogue.rouge import words
 
 SAID = "what do you say"
 

@@ -6,7 +6,7 @@ import pytest
 from discord.http import Route
 
 from bot.doctor import account
-from bot.instance import only_instance
+from bot.startup.single_instance import only_instance
 from tests.discord_server.errors import Refusal
 from tests.discord_server.faults import Hold
 from tests.discord_server.intents import Intent

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.grammar import build_parser
+from bot.terminal.arguments import build_parser
 from tests.discord_server.bot_process import BotProcess
 from tests.discord_server.server import serving
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.store.database import open_database
+from bot.store.upkeep.opening import open_database
 from tests.doctor.patient import NOBODY, Patient, as_an_ordinary_user
 
 
@@ -130,7 +130,7 @@ async def test_a_key_that_others_may_read_is_told(lonely: Patient, path: Path) -
 async def test_an_older_schema_is_no_fault(lonely: Patient) -> None:
     path = lonely.folder / "data" / "banter.db"
     path.parent.mkdir()
-    older = Path(__file__).parents[1] / "store" / "older_0001.sql"
+    older = Path(__file__).parents[1] / "store" / "upkeep" / "older_0001.sql"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(older.read_text())
     found = await lonely.examine(HISTORY_KEY="off")

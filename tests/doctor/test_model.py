@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from bot.engine import memory
-from bot.engine.checkpoint import resolve_model
-from bot.instance import only_instance
+from bot.engine.checkpoints.checkpoint import resolve_model
+from bot.engine.placement import memory
+from bot.startup.single_instance import only_instance
 from tests.discord_server.server import DiscordServer
 from tests.doctor.patient import Patient
-from tests.engine.hub import LoopbackHub
+from tests.engine.checkpoints.hub import LoopbackHub
 
 EMBEDDED = resolve_model("embedded", None, Path())
 
@@ -138,6 +138,6 @@ async def test_the_memory_of_the_bot_that_runs_is_not_missed(
 async def test_a_torch_that_does_not_load_is_told(
     lonely: Patient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "bot.engine.device", None)
+    monkeypatch.setitem(sys.modules, "bot.engine.placement.device", None)
     found = await lonely.examine()
     assert "remove the folder .venv" in found.the("fault", "The library torch cannot be loaded")

@@ -97,7 +97,9 @@ async def test_without_a_token_the_playground_is_announced(lonely: Patient) -> N
 async def test_without_token_and_playground_nothing_can_start(
     lonely: Patient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.extras.PLAYGROUND_PACKAGES", ("simcord_that_is_not_there",))
+    monkeypatch.setattr(
+        "bot.startup.playground_packages.PLAYGROUND_PACKAGES", ("simcord_that_is_not_there",)
+    )
     found = await lonely.examine()
     found.the("fault", "DISCORD_TOKEN is not set: create an application")
     assert found.exit_code == 78

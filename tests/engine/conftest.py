@@ -11,13 +11,13 @@ import pytest
 import torch
 from huggingface_hub import file_download
 
-from bot.engine.checkpoint import EMBEDDED, resolve_model
-from bot.engine.gpt2_loader import LoadedGpt2, load_gpt2
-from bot.engine.limits import EngineLimits
-from bot.engine.loader import LoadedModel, load_model
-from bot.engine.reference import ReferenceEngine
+from bot.engine.batching.loader import LoadedGpt2, load_gpt2
+from bot.engine.checkpoints.checkpoint import EMBEDDED, resolve_model
+from bot.engine.checks import EngineLimits
+from bot.engine.reference.engine import ReferenceEngine
+from bot.engine.reference.loader import LoadedModel, load_model
 from bot.engine.tokenizer import ModelTokenizer, load_tokenizer
-from tests.engine.hub import LoopbackHub
+from tests.engine.checkpoints.hub import LoopbackHub
 from tests.engine.running import Gate, Opened, OpenedLocal, open_local
 from tests.tiny_models import (
     DIALOGPT_TINY,

@@ -3,10 +3,10 @@
 from typing import TypeVar
 
 from bot.engine.errands import Steps
-from bot.engine.loader import LoadedModel
 from bot.engine.prediction import predict_steps
-from bot.engine.request import Prediction, PredictionRequest
-from bot.engine.transformers_prediction import TransformersReader
+from bot.engine.protocol import Prediction, PredictionRequest
+from bot.engine.reference.loader import LoadedModel
+from bot.engine.reference.reading import TransformersReader
 
 T = TypeVar("T")
 

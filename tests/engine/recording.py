@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from bot.engine.decoder import Prepare
-from bot.engine.slots import SlotSequence
-from bot.engine.static_decode import StaticDecode
+from bot.engine.batching.cuda.slot_decoder import Prepare
+from bot.engine.batching.cuda.slots import SlotSequence
+from bot.engine.batching.cuda.static_decode import StaticDecode
 
 # each waits for a device, or brings a number from Python to it
 NOT_IN_A_GRAPH = ("_local_scalar_dense", "nonzero", "lift_fresh", "_to_copy.device", "is_nonzero")
@@ -65,7 +65,7 @@ class Recorded:
 
 
 def record(decodes: Sequence[StaticDecode]) -> list[Recorded]:
-    """What takes the place of bot.engine.graphs.Capture."""
+    """What takes the place of bot.engine.batching.cuda.graphs.Capture."""
     return [Recorded(decode) for decode in decodes]
 
 

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from bot.dialogue.sampling import SamplingParams
-from bot.engine.gpt2_loader import LoadedGpt2
-from bot.engine.limits import EngineLimits
-from bot.engine.loader import LoadedModel
-from bot.engine.local import LocalEngine
-from bot.engine.network import Gpt2, Piece
-from bot.engine.reference import ReferenceEngine
-from bot.engine.request import Completion, GenerationRequest
+from bot.engine.batching.engine import LocalEngine
+from bot.engine.batching.loader import LoadedGpt2
+from bot.engine.batching.network import Gpt2, Piece
+from bot.engine.checks import EngineLimits
+from bot.engine.protocol import Completion, GenerationRequest
+from bot.engine.reference.engine import ReferenceEngine
+from bot.engine.reference.loader import LoadedModel
 
 
 @dataclass(frozen=True, slots=True)

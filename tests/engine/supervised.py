@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bot.dialogue.sampling import SamplingParams
-from bot.engine.gpt2_loader import LoadedGpt2
-from bot.engine.limits import EngineLimits
-from bot.engine.local import LocalEngine
-from bot.engine.network import Piece
-from bot.engine.request import Completion, GenerationRequest
+from bot.engine.batching.engine import LocalEngine
+from bot.engine.batching.loader import LoadedGpt2
+from bot.engine.batching.network import Piece
+from bot.engine.checks import EngineLimits
+from bot.engine.protocol import Completion, GenerationRequest
 from bot.engine.supervision import SupervisedEngine
 from bot.engine.thread import EngineThread
 from tests.engine.running import SHORT, Watched

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.engine.gpt2_loader import LoadedGpt2
-from bot.engine.limits import CUDA_ROWS, EngineLimits
-from bot.engine.manifest import check_fully, check_quickly, make_manifest
+from bot.engine.batching.loader import LoadedGpt2
+from bot.engine.checkpoints.manifest import check_fully, check_quickly, make_manifest
+from bot.engine.checks import CUDA_ROWS, EngineLimits
 from bot.engine.pulse import Pulse
 from bot.engine.supervision import SupervisedEngine
 from bot.errors import EngineBrokenError, EngineStuckError, ModelError

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.engine.pace import CacheHits
-from bot.engine.request import NUM_COUNTED
+from bot.engine.protocol import NUM_COUNTED
+from bot.engine.throughput import CacheHits
 from tests.engine.running import SHORT, Gate, Opened, OpenedLocal, one, start
 
 

@@ -14,12 +14,12 @@ import torch
 
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Role
-from bot.engine import gpt2_loader
-from bot.engine.gpt2_loader import LoadedGpt2, load_gpt2
-from bot.engine.local import LocalEngine
+from bot.engine.batching import loader as gpt2_loader
+from bot.engine.batching.engine import LocalEngine
+from bot.engine.batching.loader import LoadedGpt2, load_gpt2
 from bot.engine.opening import open_engine, open_tokenizer
-from bot.engine.reference import ReferenceEngine
-from bot.engine.request import GenerationRequest
+from bot.engine.protocol import GenerationRequest
+from bot.engine.reference.engine import ReferenceEngine
 from bot.errors import ModelError
 
 
@@ -141,7 +141,8 @@ async def test_a_chat_model_answers_from_its_template(chat_model: Path) -> None:
 
 def test_the_way_to_an_engine_imports_nothing_heavy() -> None:
     program = (
-        "import sys, bot.engine.opening, bot.engine.checkpoint, bot.engine.manifest\n"
+        "import sys, bot.engine.opening\n"
+        "import bot.engine.checkpoints.checkpoint, bot.engine.checkpoints.manifest\n"
         "print([n for n in ('torch', 'transformers', 'huggingface_hub') if n in sys.modules])"
     )
     child = subprocess.run(

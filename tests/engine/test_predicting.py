@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from bot.dialogue.sampling import SamplingParams
+from bot.engine.batching.loader import LoadedGpt2, load_gpt2
+from bot.engine.batching.reading import Gpt2Reader
 from bot.engine.errands import Steps
-from bot.engine.gpt2_loader import LoadedGpt2, load_gpt2
-from bot.engine.loader import LoadedModel, load_model
-from bot.engine.prediction import Gpt2Reader, predict_steps
-from bot.engine.request import LAST_LAYER, GenerationRequest, Prediction, PredictionRequest
+from bot.engine.prediction import predict_steps
+from bot.engine.protocol import LAST_LAYER, GenerationRequest, Prediction, PredictionRequest
+from bot.engine.reference.loader import LoadedModel, load_model
 from bot.errors import (
     ContextTooLongError,
     DeadlineError,

@@ -17,14 +17,14 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from bot.answering.completion import continuation_of
 from bot.dialogue.continuation import Continuation, Survivors
 from bot.dialogue.sampling import SamplingParams
-from bot.engine.loader import LoadedModel, generation_config, load_model
 from bot.engine.prediction import NUM_LIKELIEST, count_survivors
-from bot.engine.request import Prediction, PredictionRequest
+from bot.engine.protocol import Prediction, PredictionRequest
+from bot.engine.reference.loader import LoadedModel, generation_config, load_model
 from bot.engine.token_text import token_text
 from bot.engine.tokenizer import ModelTokenizer, load_tokenizer
-from bot.spelling import continuation_of
 from tests.engine.oracle import by_transformers
 
 TEXT = "i love cats because"

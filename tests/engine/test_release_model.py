@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from bot.dialogue.sampling import SamplingParams
-from bot.engine.checkpoint import inspect_checkpoint, resolve_model
-from bot.engine.fetch import fetch
-from bot.engine.manifest import (
+from bot.engine.checkpoints.checkpoint import inspect_checkpoint, resolve_model
+from bot.engine.checkpoints.fetch import fetch
+from bot.engine.checkpoints.manifest import (
     MANIFEST,
     FileRecord,
     Manifest,
@@ -17,7 +17,7 @@ from bot.engine.manifest import (
     write_manifest,
 )
 from bot.engine.opening import open_engine
-from bot.engine.request import GenerationRequest
+from bot.engine.protocol import GenerationRequest
 from bot.engine.tokenizer import load_tokenizer
 from bot.errors import ModelError
 from tests.fixtures import release_0_1_0 as release

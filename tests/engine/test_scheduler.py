@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from bot.engine.request import GenerationRequest
+from bot.engine.protocol import GenerationRequest
 from bot.engine.scheduler import Job, WaitingLine, split_unwanted
 from bot.errors import DeadlineError, NumericError, WithdrawnError
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from bot.dialogue.sampling import SamplingParams
-from bot.engine.loader import LoadedModel
-from bot.engine.request import Engine, GenerationRequest, Passage
+from bot.engine.protocol import Engine, GenerationRequest, Passage
+from bot.engine.reference.loader import LoadedModel
 from bot.errors import ContextTooLongError, EngineClosedError, NumericError
 from tests.engine.running import Opened, OpenedLocal
 

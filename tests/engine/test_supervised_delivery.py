@@ -8,11 +8,11 @@ import pytest
 from torch import Tensor
 
 from bot.dialogue.turn import Scope
-from bot.engine.gpt2_loader import LoadedGpt2
-from bot.engine.network import Piece
+from bot.engine.batching.loader import LoadedGpt2
+from bot.engine.batching.network import Piece
 from bot.engine.supervision import SupervisedEngine
 from bot.errors import EngineStuckError, ModelError, NoFitReplyError
-from bot.store.database import Database
+from bot.store.database.database import Database
 from tests.engine.running import SHORT
 from tests.engine.supervised import Nursery
 from tests.rooms import Rooms, answered, said, settled

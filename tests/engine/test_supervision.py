@@ -11,12 +11,12 @@ from dataclasses import replace
 import pytest
 
 from bot.dialogue.sampling import SamplingParams
-from bot.engine.gpt2_loader import LoadedGpt2
-from bot.engine.limits import EngineLimits
+from bot.engine.batching.loader import LoadedGpt2
+from bot.engine.batching.worker import Worker
+from bot.engine.checks import EngineLimits
+from bot.engine.protocol import GenerationRequest, Passage, PredictionRequest
 from bot.engine.pulse import UNKNOWN_SECONDS
-from bot.engine.request import GenerationRequest, Passage, PredictionRequest
 from bot.engine.supervision import MOST_REBUILDS, SupervisedEngine
-from bot.engine.worker import Worker
 from bot.errors import (
     ContextTooLongError,
     DeadlineError,

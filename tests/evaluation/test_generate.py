@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from bot.answering.reply_maker import ContextLimits
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Role, Turn
-from bot.engine.checkpoint import EMBEDDED
-from bot.speaker import ContextLimits
+from bot.engine.checkpoints.checkpoint import EMBEDDED
 from evaluation.__main__ import main
 from evaluation.errors import InputError
 from evaluation.generate import Memory, Plan, answer_dialogue, exchanges_of, parse_params

@@ -15,10 +15,11 @@ import asyncpg
 import pytest
 from sqlalchemy import Connection, make_url
 
-from bot.store.database import Database, open_database
+from bot.store.database.database import Database
+from bot.store.database.tables import METADATA, server_setting
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
-from bot.store.tables import METADATA, server_setting
+from bot.store.upkeep.opening import open_database
 from tests.store.postgres_server import find_binary, running_server
 from tests.store.talk import Clock
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Table, func, select
 
+from bot.answering.ports import Draft
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Exchange, Scope, Turn, Utterance
-from bot.ports import Draft
-from bot.store.database import Database
+from bot.store.database.database import Database
 from bot.store.history import SqlHistory
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -12,7 +12,7 @@ DYING = """
 import asyncio, os, sys
 from pathlib import Path
 from sqlalchemy import event
-from bot.store.database import open_database
+from bot.store.database.database import open_database
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from tests.store.talk import draft, said

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from bot.answering.ports import Head, Rejected, ScopeStatus
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Role, Scope
 from bot.errors import ScopeMovedError
-from bot.ports import Head, Rejected, ScopeStatus
-from bot.store import tables
-from bot.store.database import Database
+from bot.store.database import tables
+from bot.store.database.database import Database
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from tests.store.talk import (

@@ -2,10 +2,10 @@
 
 import pytest
 
+from bot.answering.ports import Rejected
 from bot.errors import ScopeMovedError
-from bot.ports import Rejected
-from bot.store import tables
-from bot.store.database import Database
+from bot.store.database import tables
+from bot.store.database.database import Database
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from tests.store.talk import count, rows, said, talk, texts

@@ -2,10 +2,10 @@
 
 import asyncio
 
+from bot.delivery.ports import InboxEntry
 from bot.dialogue.turn import Scope
-from bot.ports import InboxEntry
-from bot.store import tables
-from bot.store.database import Database
+from bot.store.database import tables
+from bot.store.database.database import Database
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox, forget_rows
 from tests.store.talk import rows, said, talk

@@ -13,15 +13,16 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Table
 
-from bot.store import tables
-from bot.store.connect import address_of
-from bot.store.crypto import Cipher, KeyRecord, matching_cipher
-from bot.store.database import Database, open_database
+from bot.store.database import tables
+from bot.store.database.connect import address_of
+from bot.store.database.crypto import Cipher, KeyRecord, matching_cipher
+from bot.store.database.database import Database
+from bot.store.database.scrubbing import note_erased, read_note
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox, State
 from bot.store.privacy import SqlPrivacy
-from bot.store.retention import Retention
-from bot.store.scrubbing import note_erased, read_note
+from bot.store.upkeep.opening import open_database
+from bot.store.upkeep.retention import Retention
 from tests.store.talk import ANNA, Clock, rows, said, talk
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"

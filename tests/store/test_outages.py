@@ -12,10 +12,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.errors import DatabaseError, StoreUnavailableError
-from bot.store import tables
-from bot.store.database import Database, open_database
+from bot.store.database import tables
+from bot.store.database.database import Database
 from bot.store.history import SqlHistory
-from bot.store.upkeep import check
+from bot.store.upkeep.by_hand import check
+from bot.store.upkeep.opening import open_database
 from tests.store.talk import CHANNEL, count, draft, said, talk, texts
 
 

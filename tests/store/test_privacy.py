@@ -4,12 +4,13 @@ import json
 
 import pytest
 
+from bot.answering.ports import Head, Rejected
 from bot.dialogue.sampling import Layer, Place
 from bot.dialogue.turn import Scope
 from bot.errors import ScopeMovedError
-from bot.ports import Erased, Head, Rejected
-from bot.store import tables
-from bot.store.database import Database
+from bot.ports import Erased
+from bot.store.database import tables
+from bot.store.database.database import Database
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from bot.store.privacy import SqlPrivacy

@@ -4,7 +4,7 @@ import pytest
 
 from bot.dialogue.sampling import Layer, Place, SamplingParams, resolve
 from bot.errors import InvalidSettingError
-from bot.store.database import Database
+from bot.store.database.database import Database
 from bot.store.sampling import SqlSampling
 
 HERE = Place(guild_id=900, channel_id=500, user_id=7)

@@ -2,11 +2,11 @@
 
 import pytest
 
+from bot.answering.ports import Head
 from bot.dialogue.sampling import Layer, Place
 from bot.dialogue.turn import Scope
-from bot.ports import Head
-from bot.store import tables
-from bot.store.database import Database
+from bot.store.database import tables
+from bot.store.database.database import Database
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from bot.store.sampling import SqlSampling

@@ -7,9 +7,9 @@ from typing import cast
 import pytest
 
 from bot.dialogue.sampling import SamplingParams
-from bot.engine.checkpoint import inspect_checkpoint
+from bot.engine.checkpoints.checkpoint import inspect_checkpoint
 from bot.engine.opening import open_tokenizer
-from bot.engine.request import (
+from bot.engine.protocol import (
     Completion,
     Engine,
     EngineInfo,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bot.engine.loader import load_model
+from bot.engine.reference.loader import load_model
 from evaluation.errors import InputError
 from training import pretrain
 from training.budget import Budget

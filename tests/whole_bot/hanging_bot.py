@@ -7,7 +7,7 @@ import torch
 
 from bot.__main__ import main
 from bot.engine import pulse
-from bot.engine.network import Gpt2
+from bot.engine.batching.network import Gpt2
 
 LEAST_SECONDS = 1.0  # of patience: a test has less of it
 

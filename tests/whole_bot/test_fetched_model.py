@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.hub import LoopbackHub
+from tests.engine.checkpoints.hub import LoopbackHub
 from tests.tiny_models import Shape, make_dialogpt_shaped
 from tests.whole_bot.home import Home
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from bot.heartbeat import FOLDER, NAME, is_alive
+from bot.startup.heartbeat import FOLDER, NAME, is_alive
 from tests.whole_bot.home import Home
 
 

@@ -94,7 +94,7 @@ async def test_while_the_disk_is_full_the_bot_answers_without_memory(home: Home)
 BREAK = """
 import sys
 from bot.__main__ import main
-from bot.engine.runner import Runner
+from bot.engine.batching.runner import Runner
 
 def fail(self, num_runs):
     raise RuntimeError("CUDA error: device-side assert triggered")

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from bot.errors import EXIT_UNAVAILABLE, EXIT_WRONG_SETTINGS
-from bot.store.database import open_database
+from bot.store.upkeep.opening import open_database
 from tests.discord_server.intents import Intent
 from tests.whole_bot.home import Home
 from tests.whole_bot.refusals import Refused, refused_start

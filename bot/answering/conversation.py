@@ -1,0 +1,197 @@
+"""The use cases of a conversation: respond, reset, and which settings are in force."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from bot.answering.erasures import Erasures
+from bot.answering.live_reply import ShowDraft
+from bot.answering.ports import Draft, Head, HistoryStore, SamplingStore
+from bot.answering.reply_maker import Answer, Speaker
+from bot.dialogue.reply import Reply
+from bot.dialogue.sampling import EffectiveParams, Overrides, Place, SamplingParams, resolve
+from bot.dialogue.turn import Scope, Turn, Utterance
+from bot.engine.protocol import Cancellation
+from bot.errors import ScopeMovedError, StoreUnavailableError, WithdrawnError
+
+logger = logging.getLogger(__name__)
+
+NUM_TRIES = 3  # a scope's head may move under a reply (a swipe, another machine): answer anew
+
+
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """What is remembered for an utterance, and set for it. `head` None: the memory is away."""
+
+    head: Head | None
+    parent_id: int | None = None
+    turns: tuple[Turn, ...] = ()
+    overrides: Overrides = field(default_factory=dict)
+
+
+class Conversation:
+    """Turns an utterance into a reply that is remembered.
+
+    `num_turns` bounds the path that is read for a context; after `idle` of silence a
+    conversation starts anew (None: never).
+    """
+
+    def __init__(
+        self,
+        *,
+        speaker: Speaker,
+        erasures: Erasures,
+        history: HistoryStore,
+        sampling: SamplingStore,
+        defaults: SamplingParams,
+        num_turns: int,
+        idle: timedelta | None = None,
+    ) -> None:
+        self._speaker = speaker
+        self._erasures = erasures
+        self._history = history
+        self._sampling = sampling
+        self._defaults = defaults
+        # Blank turns take places on the path: read twice as far as a context can reach.
+        self._path_length = 2 * num_turns + 2
+        self._idle = idle
+
+    async def respond(
+        self,
+        said: Utterance,
+        cancellation: Cancellation,
+        recording: Awaitable[object] | None = None,
+        show: ShowDraft | None = None,
+    ) -> Reply:
+        """Answer `said` and remember the exchange; without a memory, only answer.
+
+        Nothing is remembered before `recording`, the note that `said` came, has ended.
+        `show` is called with the words that were made so far, which the reply may not keep.
+        Raises WithdrawnError (cancelled), ScopeMovedError (reset meanwhile), NoFitReplyError
+        (no candidate passed the guards), or an EngineError.
+        """
+        started_at = time.perf_counter()
+        num_erasures = self._erasures.num  # before anything is read
+        for _ in range(NUM_TRIES):
+            recollection = await self._recall(said)
+            params = resolve(self._defaults, recollection.overrides).params
+            answer = await self._speaker.answer(
+                said, recollection.turns, params, cancellation, show, num_erasures=num_erasures
+            )
+            if recording is not None:
+                await asyncio.shield(recording)
+            if cancellation.cancelled:
+                raise WithdrawnError
+            latency_ms = round(1000 * (time.perf_counter() - started_at))
+            reply = await self._remember(
+                _draft(said, recollection, answer, latency_ms), recollection
+            )
+            if reply is not None:
+                _log(said, answer, latency_ms)
+                return reply
+        raise ScopeMovedError
+
+    async def reset(self, scope: Scope) -> None:
+        """Forget the conversation of `scope`; a reply that is being made is dropped."""
+        await self._history.reset(scope)
+
+    async def effective(self, place: Place) -> EffectiveParams:
+        """The SamplingParams in force at `place`; the defaults when the memory is away."""
+        try:
+            overrides = await self._sampling.overrides(place)
+        except StoreUnavailableError:
+            overrides = {}
+        return resolve(self._defaults, overrides)
+
+    async def _recall(self, said: Utterance) -> Recollection:
+        try:
+            standing = await self._history.standing(said.scope, place_of(said), self._path_length)
+            head, turns = standing.head, standing.turns
+            parent_id = await self._parent_of(said, head)
+            if parent_id is None:
+                turns = ()
+            elif parent_id != head.turn_id:
+                turns = tuple(await self._history.path(parent_id, self._path_length))
+        except StoreUnavailableError:
+            return Recollection(head=None)
+        return Recollection(head, parent_id, turns, standing.overrides)
+
+    async def _parent_of(self, said: Utterance, head: Head) -> int | None:
+        """The turn that `said` continues: the replied-to turn, else the head of its scope."""
+        if said.reply_to_id is not None:
+            turn = await self._history.turn_of_message(said.reply_to_id)
+            if turn is not None and turn.scope == said.scope:
+                return turn.turn_id if turn.epoch == head.epoch else None
+        if head.turn_id is None and head.epoch == 0 and said.parent_channel_id is not None:
+            return await self._thread_origin(said, said.parent_channel_id)
+        if self._idle is not None and head.last_at is not None:
+            silence = said.created_at - head.last_at
+            return head.turn_id if silence < self._idle else None
+        return head.turn_id
+
+    async def _thread_origin(self, said: Utterance, parent_channel_id: int) -> int | None:
+        """The turn of the message that a thread was made from: a thread has its message's id."""
+        turn = await self._history.turn_of_message(said.scope.channel_id)
+        origin_scope = Scope(parent_channel_id, said.scope.user_id)
+        if turn is None or turn.scope != origin_scope:
+            return None
+        origin_head = await self._history.head(origin_scope)
+        return turn.turn_id if turn.epoch == origin_head.epoch else None
+
+    async def _remember(self, draft: Draft, recollection: Recollection) -> Reply | None:
+        """Store the exchange; None when the head moved within its epoch: answer anew."""
+        if recollection.head is None:
+            return Reply(draft.text, turn_id=None)
+        try:
+            exchange = await self._history.remember(draft, recollection.head)
+        except ScopeMovedError:
+            head = await self._history.head(draft.said.scope)
+            if head.epoch != recollection.head.epoch:
+                raise
+            return None
+        except StoreUnavailableError:
+            return Reply(draft.text, turn_id=None)
+        return Reply(exchange.bot.text, exchange.bot.turn_id)
+
+
+def place_of(said: Utterance) -> Place:
+    """Where the settings for `said` are looked up: a thread has those of its channel."""
+    channel_id = said.parent_channel_id or said.scope.channel_id
+    return Place(said.guild_id, channel_id, said.author_id)
+
+
+def _log(said: Utterance, answer: Answer, latency_ms: int) -> None:
+    """One line for a reply: numbers and ids, never words."""
+    logger.info(
+        "Message %s in channel %s: %s tokens from a prompt of %s in %s ms, %s rejected.",
+        said.message_id,
+        said.scope.channel_id,
+        len(answer.completion.ids),
+        answer.completion.num_prompt_tokens,
+        latency_ms,
+        len(answer.rejected),
+    )
+
+
+def _draft(said: Utterance, recollection: Recollection, answer: Answer, latency_ms: int) -> Draft:
+    completion = answer.completion
+    return Draft(
+        said=said,
+        parent_id=recollection.parent_id,
+        text=answer.text,
+        num_tokens=(answer.context.num_said_tokens, len(completion.ids)),
+        tokenizer=answer.tokenizer,
+        context_start_id=answer.context.start_id,
+        num_prompt_tokens=completion.num_prompt_tokens,
+        model=answer.engine.model,
+        revision=answer.engine.revision,
+        params=answer.params,
+        seed=completion.seed,
+        finish_reason=completion.finish_reason.value,
+        latency_ms=latency_ms,
+        rejected=answer.rejected,
+        scores=answer.scores,
+    )

@@ -1,0 +1,19 @@
+"""Counts the erasures: what was read before one is not kept after it."""
+
+from bot.engine.protocol import Engine
+
+
+class Erasures:
+    """How many there were since the start, and what they mean to the engine that keeps prefixes.
+
+    Used from one event loop. Read `num` before the words that a request is made of.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.num = 0
+
+    def note(self) -> None:
+        """Words were erased or replaced: nothing is kept of them outside of the history either."""
+        self.num += 1
+        self._engine.forget(self.num)

@@ -1,0 +1,200 @@
+"""Finds a fit reply: context, engine, judgement, and a ladder of further tries."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from operator import attrgetter
+
+from bot.answering.live_reply import DraftStream, ShowDraft
+from bot.answering.ports import Rejected, Scores
+from bot.answering.ranker import Occasion, Ranker
+from bot.dialogue.context import Context, ContextBudget, build_context, fit_window
+from bot.dialogue.ranking import WEIGHTS, Weights
+from bot.dialogue.sampling import SamplingParams
+from bot.dialogue.turn import Role, Turn, Utterance
+from bot.engine.protocol import (
+    Cancellation,
+    Completion,
+    Engine,
+    EngineInfo,
+    GenerationRequest,
+    TokenizerThread,
+)
+from bot.errors import EngineMemoryError, NoFitReplyError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ContextLimits:
+    """The most that a context holds, the utterance included."""
+
+    num_tokens: int
+    num_turns: int
+
+    def shorter(self) -> "ContextLimits":
+        """Half of the tokens, and the last exchange with the utterance."""
+        return ContextLimits(max(1, self.num_tokens // 2), min(3, self.num_turns))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One try at a reply. `deadline` is a moment of time.monotonic() in seconds.
+
+    `num_erasures`: as in GenerationRequest.
+    """
+
+    said: Utterance
+    turns: tuple[Turn, ...]
+    params: SamplingParams
+    deadline: float
+    cancellation: Cancellation
+    num_erasures: int
+    show: ShowDraft | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A fit reply and how it came about."""
+
+    text: str
+    completion: Completion
+    context: Context
+    params: SamplingParams
+    tokenizer: str
+    engine: EngineInfo
+    rejected: tuple[Rejected, ...]
+    scores: Scores
+
+
+class Speaker:
+    """Asks the engine until the guards are content. `deadline_seconds` bounds one reply.
+
+    `is_blocked` finds words that are not said; None: all are. Several candidates are ranked by
+    `weights`, and by the model `reverse` where there is one: see bot.answering.ranker.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        tokenizer: TokenizerThread,
+        limits: ContextLimits,
+        deadline_seconds: float,
+        is_blocked: Callable[[str], bool] | None = None,
+        reverse: Engine | None = None,
+        weights: Weights = WEIGHTS,
+    ) -> None:
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._limits = limits
+        self._deadline_seconds = deadline_seconds
+        self._is_blocked = is_blocked
+        self._vocabulary_name = ""
+        self._ranker = Ranker(
+            engine=engine,
+            tokenizer=tokenizer,
+            reverse=reverse,
+            weights=weights,
+            is_blocked=is_blocked,
+        )
+
+    async def answer(
+        self,
+        said: Utterance,
+        turns: Sequence[Turn],
+        params: SamplingParams,
+        cancellation: Cancellation,
+        show: ShowDraft | None = None,
+        *,
+        num_erasures: int = 0,
+    ) -> Answer:
+        """Answer `said` after `turns` (oldest first); `show` watches a lone candidate grow.
+
+        `num_erasures`: how many erasures there were before `said` and `turns` were read.
+        Unfit candidates are drawn again warmer, then from a shorter context. When the device's
+        memory is full the context is made shorter, once.
+        Raises NoFitReplyError when that does not help either, and EngineErrors.
+        """
+        deadline = time.monotonic() + self._deadline_seconds
+        rejected: list[Rejected] = []
+        is_memory_short = False
+        occasion = Occasion(said.text, _own_texts(turns), deadline, cancellation)
+        for attempt, limits in self._ladder(params):
+            asked = Asked(said, tuple(turns), attempt, deadline, cancellation, num_erasures, show)
+            context, completions, is_memory_short = await self._complete(
+                asked, limits, is_memory_short=is_memory_short
+            )
+            judgement = await self._ranker.judge(completions, occasion)
+            rejected += judgement.rejected
+            if judgement.chosen is not None:
+                return Answer(
+                    text=judgement.chosen.text,
+                    completion=completions[judgement.chosen.index],
+                    context=context,
+                    params=attempt,
+                    tokenizer=await self._vocabulary(),
+                    engine=self._engine.info,
+                    rejected=tuple(rejected),
+                    scores=judgement.chosen.scores,
+                )
+        raise NoFitReplyError
+
+    async def _vocabulary(self) -> str:
+        if not self._vocabulary_name:
+            self._vocabulary_name = await self._tokenizer.run(attrgetter("name"))
+        return self._vocabulary_name
+
+    def _ladder(self, params: SamplingParams) -> Iterator[tuple[SamplingParams, ContextLimits]]:
+        """What to try in turn: as asked; warmer; warmer and from a shorter context."""
+        yield params, self._limits
+        yield params.warmer(), self._limits
+        yield params.warmer(), self._limits.shorter()
+
+    async def _complete(
+        self, asked: Asked, limits: ContextLimits, *, is_memory_short: bool
+    ) -> tuple[Context, list[Completion], bool]:
+        """Run the model, and once more with less when the memory is full; whether it is."""
+        if not is_memory_short:
+            try:
+                return *await self._generate(asked, limits), False
+            except EngineMemoryError:
+                logger.warning("The device's memory is full: trying a shorter context.")
+        return *await self._generate(asked, limits.shorter()), True
+
+    async def _generate(
+        self, asked: Asked, limits: ContextLimits
+    ) -> tuple[Context, list[Completion]]:
+        num_tokens, _ = fit_window(
+            self._engine.info.window, asked.params.max_new_tokens, limits.num_tokens
+        )
+        budget = ContextBudget(num_tokens, limits.num_turns)
+        context = await self._tokenizer.run(
+            partial(build_context, asked.turns, asked.said.text, budget)
+        )
+        scope = asked.said.scope
+        request = GenerationRequest(
+            prompt_ids=context.prompt_ids,
+            params=asked.params,
+            own_ids=context.own_ids,
+            sequence_key=f"{scope.channel_id}/{scope.user_id or 0}",
+            num_erasures=asked.num_erasures,
+            group_key=asked.said.guild_id or scope.channel_id,
+            user_id=asked.said.author_id,
+            deadline=asked.deadline,
+            cancellation=asked.cancellation,
+        )
+        if asked.show is None or asked.params.num_candidates > 1:
+            return context, await self._engine.generate(request)
+        drafts = DraftStream(self._tokenizer, asked.show, self._is_blocked)
+        try:
+            return context, await self._engine.generate(replace(request, on_token=drafts.add))
+        finally:
+            await drafts.close()
+
+
+def _own_texts(turns: Sequence[Turn]) -> tuple[str, ...]:
+    """What the bot said before, also where a short context does not hold it."""
+    return tuple(turn.text for turn in turns if turn.role is Role.BOT)

@@ -1,0 +1,163 @@
+"""The Discord client: what it listens to, what it loads, and how it connects."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.answering.completion import Writer
+from bot.answering.conversation import Conversation
+from bot.answering.erasures import Erasures
+from bot.answering.ports import HistoryStore, SamplingStore
+from bot.client.command_sync import sync_commands
+from bot.client.global_limit import GlobalLimit
+from bot.delivery.admission import Admission
+from bot.delivery.delivery import Delivery
+from bot.engine.protocol import Engine
+from bot.ports import PrivacyStore, ServerStore
+from bot.settings.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+EXTENSIONS = (
+    "cogs.errors",
+    "cogs.gate",
+    "cogs.chat",
+    "cogs.reset",
+    "cogs.settings",
+    "cogs.complete",
+    "cogs.status",
+    "cogs.help",
+    "cogs.privacy",
+)
+
+# Without Read Message History Discord refuses replies, and we could not look what was sent.
+PERMISSIONS = discord.Permissions(
+    view_channel=True,
+    send_messages=True,
+    send_messages_in_threads=True,
+    read_message_history=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What `setup(bot)` of an extension hands to its cog. `license_id`: see Foundation."""
+
+    conversation: Conversation
+    delivery: Delivery
+    erasures: Erasures
+    admission: Admission
+    history: HistoryStore
+    sampling: SamplingStore
+    servers: ServerStore
+    privacy: PrivacyStore
+    engine: Engine
+    writer: Writer
+    settings: Settings
+    license_id: str = ""
+
+
+Admits = Callable[[discord.Interaction[Any]], Awaitable[bool]]
+
+
+class GatedTree(app_commands.CommandTree["ChatBot"]):
+    """The commands, behind the gate of their client."""
+
+    async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
+        """Whether the command may be used; the gate has said why not."""
+        return await self.client.admits(interaction)
+
+
+async def _admit(_: discord.Interaction[Any]) -> bool:
+    return True
+
+
+class ChatBot(commands.Bot):
+    """The bot on Discord; the cogs do the talking."""
+
+    def __init__(self, services: Services, extensions: tuple[str, ...] = EXTENSIONS) -> None:
+        # The bot does not speak: no warnings about libraries for voice in the log.
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
+        self.global_limit = GlobalLimit()
+        super().__init__(
+            command_prefix=commands.when_mentioned,
+            tree_cls=GatedTree,
+            help_command=None,
+            intents=intents_for(services.settings),
+            allowed_mentions=discord.AllowedMentions.none(),
+            allowed_contexts=app_commands.AppCommandContext(
+                guild=True, dm_channel=True, private_channel=False
+            ),
+            allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            chunk_guilds_at_startup=False,
+            max_messages=None,
+            max_ratelimit_timeout=60.0,
+            http_trace=self.global_limit.trace_config(),
+            # How long to wait for one more server before we call ourselves ready.
+            guild_ready_timeout=0.5,
+        )
+        self.services = services
+        self._extension_names = extensions
+        self._was_ready = False
+        self.admits: Admits = _admit  # an extension sets it
+        self.closed = asyncio.Event()  # set when `close` is through
+
+    async def close(self) -> None:
+        """Unload the cogs and leave Discord; may be called twice."""
+        await super().close()
+        self.closed.set()
+
+    async def setup_hook(self) -> None:
+        """Load the cogs and tell Discord of their commands: once, before the first event."""
+        for name in self._extension_names:
+            await self.load_extension(name)
+        services = self.services
+        await sync_commands(
+            self.tree, services.servers, self.application_id, services.settings.dev_guild_id
+        )
+
+    def dispatch(self, event_name: str, /, *args: Any, **kwargs: Any) -> None:
+        """Pass an event on; discord.py's timer for `ready` fires into a closed client."""
+        if not self.is_closed():
+            super().dispatch(event_name, *args, **kwargs)
+
+    async def on_message(self, message: discord.Message) -> None:
+        """Do nothing: there are no commands by prefix, and the chat cog listens for itself."""
+
+    async def on_ready(self) -> None:
+        """Say who we are; Discord sends this after every new connection."""
+        if self.user is None or self._was_ready:
+            logger.info("Connected again.")
+            return
+        self._was_ready = True
+        logger.info("Invite me: %s", self.invite_url)
+        logger.info("Ready: %s (%s) in %s servers.", self.user, self.user.id, len(self.guilds))
+
+    @property
+    def invite_url(self) -> str:
+        """The link that adds the bot to a server."""
+        return invitation(self.application_id or 0)
+
+
+def invitation(application_id: int) -> str:
+    """The link that adds a bot to a server, with the permissions it needs and no more."""
+    return discord.utils.oauth_url(
+        application_id, permissions=PERMISSIONS, scopes=("bot", "applications.commands")
+    )
+
+
+def intents_for(settings: Settings) -> discord.Intents:
+    """What Discord is asked to send; the only privileged one is off unless it is set."""
+    intents = discord.Intents.none()
+    intents.guilds = True
+    intents.guild_messages = True
+    intents.dm_messages = True
+    intents.message_content = settings.message_content
+    return intents

@@ -1,0 +1,1 @@
+"""Messages in, in order; replies out, exactly once."""

@@ -1,0 +1,94 @@
+"""What delivery needs of the inbox and of Discord, as Protocols."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from bot.dialogue.turn import Utterance
+from bot.errors import ChatError
+
+
+@dataclass(frozen=True, slots=True)
+class InboxEntry:
+    """An inbox row that was not finished when the bot stopped.
+
+    `reply_text` and `reply_turn_id` are there when the reply was already made.
+    `sent_ids` are the messages of the parts that went out.
+    """
+
+    said: Utterance
+    reply_text: str | None
+    reply_turn_id: int | None
+    sent_ids: tuple[int, ...]
+    attempts: int
+
+
+class InboxStore(Protocol):
+    """Utterances on their way, so that each is answered exactly once."""
+
+    async def record(self, said: Utterance) -> bool:
+        """Note a new utterance as pending; False when its message id is known already."""
+        ...
+
+    async def record_part(self, message_id: int, part: int, sent_id: int) -> None:
+        """Note that part `part` (from 0) of the reply went out as message `sent_id`."""
+        ...
+
+    async def close(self, message_id: int) -> None:
+        """The row is done, answered or not: its text goes, its message id stays known."""
+        ...
+
+    async def unfinished(self) -> list[InboxEntry]:
+        """The rows that are not done, oldest first; adds one to the attempts of each."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One message of a reply: `number` counts from 0, `nonce` makes a second send harmless."""
+
+    channel_id: int
+    reply_to_id: int
+    number: int
+    text: str
+    nonce: str
+
+
+class SendError(Exception):
+    """A part could not be sent."""
+
+
+class MessageGoneError(SendError):
+    """The message that we answer, or its channel, is gone: the reply is dropped quietly."""
+
+
+class SendRefusedError(SendError):
+    """Discord refuses this message for good: no permission, blocked, archived."""
+
+
+class SendTroubleError(SendError):
+    """The connection or Discord failed: the same part, with the same nonce, may be tried again."""
+
+
+class Courier(Protocol):
+    """Carries replies to Discord; the chat cog is one."""
+
+    async def send(self, part: Part) -> int:
+        """Send `part` and return the message's id; raises a SendError.
+
+        Where Discord answers a repeated nonce with an older message of another text, that
+        message is edited.
+        """
+        ...
+
+    async def sentence(self, said: Utterance, error: ChatError) -> str:
+        """The error's sentence in the language of the author of `said`."""
+        ...
+
+    async def sent_parts(self, said: Utterance) -> list[int]:
+        """The ids of our messages in the channel that answer `said`, oldest first."""
+        ...
+
+    def typing(self, channel_id: int) -> AbstractAsyncContextManager[None]:
+        """Show that the bot is typing; never raises."""
+        ...

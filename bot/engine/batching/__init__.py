@@ -1,0 +1,1 @@
+"""The engine that makes many replies at once, with kept prefixes."""

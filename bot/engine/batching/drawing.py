@@ -1,0 +1,52 @@
+"""A step's tokens, drawn on the device and brought back in one piece.
+
+Importing this module imports torch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+import torch
+from torch import Tensor
+
+from bot.engine.batching.running_request import Row, Run
+from bot.engine.placement.transfer import on_device
+from bot.engine.sampling.rules import Said, apply_rules
+from bot.engine.sampling.sampler import Choice, pick
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A candidate that gets a token from the logits in the row `number`."""
+
+    run: Run
+    row: Row
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a candidate got; without meaning where its logits are not finite."""
+
+    run: Run
+    row: Row
+    token_id: int
+    logprob: float
+    is_sound: bool
+
+
+def draw_tokens(places: Sequence[Place], logits: Tensor, end_ids: Sequence[int]) -> list[Token]:
+    """A token for each of `places` from its row of `logits` (num_rows, num_ids)."""
+    numbers = on_device([place.number for place in places], logits.device)
+    own, normalisers = logits[numbers], logits.logsumexp(dim=-1)[numbers]
+    said = [Said(place.row.ids, place.run.params, place.run.own) for place in places]
+    choices = [Choice(place.run.params, place.run.chance(place.row)) for place in places]
+    ids = pick(apply_rules(own, said, end_ids), choices)
+    logprobs = own.gather(1, ids[:, None]).squeeze(1) - normalisers
+    # the one moment of a step in which a device is waited for
+    told = torch.stack([ids.double(), logprobs.double(), normalisers.double()], dim=1).tolist()
+    return [
+        Token(place.run, place.row, int(token_id), logprob, isfinite(normaliser))
+        for place, (token_id, logprob, normaliser) in zip(places, told, strict=True)
+    ]

@@ -1,0 +1,188 @@
+"""A GPT-2's weights on a device, checked and run once, without transformers.
+
+Importing this module imports torch (1.3 s): `bot.engine.opening` does it in the engine's thread.
+Only safetensors are read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from bot.engine.batching.cuda.slot_decoder import Decoder
+from bot.engine.batching.kv_cache import KvSequence
+from bot.engine.batching.network import Gpt2, Piece, Shape
+from bot.engine.checkpoints.checkpoint import Checkpoint, inspect_checkpoint, read_json
+from bot.engine.checkpoints.gpt2_config import own_bytes
+from bot.engine.placement.device import Placement, choose_placement
+from bot.engine.placement.memory import check_memory
+from bot.engine.placement.soundness import (
+    check_finite,
+    check_tokenizer,
+    does_not_fit,
+    end_ids,
+    sentences_for_faults,
+)
+from bot.engine.protocol import EngineInfo
+from bot.engine.tokenizer import load_tokenizer
+from bot.errors import ModelError
+
+_PREFIX = "transformer."
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedGpt2:
+    """A network and the facts the engine needs of it; `end_ids` end a reply.
+
+    `decoder`: a faster way through the network, on the devices that have one.
+    """
+
+    network: Gpt2
+    placement: Placement
+    end_ids: tuple[int, ...]
+    num_parameters: int
+    commit: str
+    decoder: Decoder | None = None
+
+    def info(self, model: str) -> EngineInfo:
+        """What an engine with it serves, under the name `model`."""
+        return EngineInfo(
+            model=model,
+            revision=self.commit,
+            device=str(self.placement.device),
+            dtype=self.placement.format_name,
+            window=self.network.shape.window,
+            num_parameters=self.num_parameters,
+        )
+
+
+def load_gpt2(folder: Path, device: str, dtype: str) -> LoadedGpt2:
+    """Load the checkpoint in `folder` and run it once.
+
+    `device` and `dtype` are the settings DEVICE and DTYPE. Raises ModelError: missing or damaged
+    files, weights that do not fit the config, NaN, too little memory, an absent device. Raises
+    WrongSettingsError for a dtype not had here.
+    """
+    checkpoint = inspect_checkpoint(folder)
+    placement = choose_placement(device, dtype, own_bytes=own_bytes(checkpoint))
+    check_memory(checkpoint, placement, is_own=True)
+    with sentences_for_faults(folder):
+        tensors = _read(checkpoint, placement)
+        shape = _shape(checkpoint, tensors)
+        _check_complete(checkpoint, tensors, shape)
+        check_finite(tensors.items(), folder)
+        tokenizer = load_tokenizer(folder)
+        check_tokenizer(tokenizer, shape.num_ids, folder)
+        num_parameters = sum(tensor.numel() for tensor in tensors.values())
+        loaded = LoadedGpt2(
+            network=Gpt2(tensors, shape, is_int8=placement.is_int8),
+            placement=placement,
+            end_ids=end_ids(_configs(checkpoint), tokenizer.end_of_text_id, shape.num_ids),
+            num_parameters=num_parameters,
+            commit=checkpoint.commit,
+        )
+        _warm_up(loaded)
+    return loaded
+
+
+def _read(checkpoint: Checkpoint, placement: Placement) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for path in checkpoint.weight_files:
+        for name, tensor in load_file(path).items():  # a GPU holds them in its own format only
+            short = name.removeprefix(_PREFIX)
+            # buffers of old checkpoints: the causal mask, which attention brings itself
+            if not short.endswith((".attn.bias", ".attn.masked_bias")):
+                tensors[short] = tensor.to(placement.device, placement.dtype)
+    if _shares_embedding(checkpoint):
+        tensors.pop("lm_head.weight", None)
+    return tensors
+
+
+def _shares_embedding(checkpoint: Checkpoint) -> bool:
+    return bool(checkpoint.config.get("tie_word_embeddings", True))
+
+
+def _configs(checkpoint: Checkpoint) -> list[Mapping[str, object]]:
+    """Where a checkpoint names the tokens that end its text; a chat model has several."""
+    path = checkpoint.folder / "generation_config.json"
+    return [checkpoint.config, read_json(path) if path.is_file() else {}]
+
+
+def _shape(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> Shape:
+    config = checkpoint.config
+    vocabulary = tensors.get("wte.weight")
+    if vocabulary is None:
+        raise does_not_fit(checkpoint.folder, ["wte.weight"])
+    epsilon = config.get("layer_norm_epsilon", 1e-5)
+    return Shape(
+        num_layers=_size(checkpoint, "n_layer"),
+        num_heads=_size(checkpoint, "n_head"),
+        width=_size(checkpoint, "n_embd"),
+        window=checkpoint.window,
+        num_ids=vocabulary.shape[0],
+        epsilon=float(epsilon) if isinstance(epsilon, int | float) else 1e-5,
+    )
+
+
+def _size(checkpoint: Checkpoint, name: str) -> int:
+    value = checkpoint.config.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ModelError(
+            "The config.json in {folder} does not say {name}: fetch or copy the model again.",
+            folder=checkpoint.folder,
+            name=name,
+        )
+    return value
+
+
+def _check_complete(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], shape: Shape) -> None:
+    """Refuse weights that are missing or of another shape than the config says."""
+    expected = _expected(shape, tensors)
+    if not _shares_embedding(checkpoint):
+        expected["lm_head.weight"] = (shape.num_ids, shape.width)
+    wrong = [
+        name
+        for name, sizes in expected.items()
+        if name not in tensors or tuple(tensors[name].shape) != sizes
+    ]
+    if wrong or shape.width % shape.num_heads:
+        raise does_not_fit(checkpoint.folder, wrong or ["n_head"])
+
+
+def _expected(shape: Shape, tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    width = shape.width
+    matrix = tensors.get("h.0.mlp.c_fc.weight")
+    inner = 4 * width if matrix is None or matrix.dim() != 2 else matrix.shape[1]
+    expected = {
+        "wte.weight": (shape.num_ids, width),
+        "wpe.weight": (shape.window, width),
+        "ln_f.weight": (width,),
+        "ln_f.bias": (width,),
+    }
+    for i in range(shape.num_layers):
+        layer = {
+            "ln_1.weight": (width,),
+            "ln_1.bias": (width,),
+            "ln_2.weight": (width,),
+            "ln_2.bias": (width,),
+            "attn.c_attn.weight": (width, 3 * width),
+            "attn.c_attn.bias": (3 * width,),
+            "attn.c_proj.weight": (width, width),
+            "attn.c_proj.bias": (width,),
+            "mlp.c_fc.weight": (width, inner),
+            "mlp.c_fc.bias": (inner,),
+            "mlp.c_proj.weight": (inner, width),
+            "mlp.c_proj.bias": (width,),
+        }
+        expected |= {f"h.{i}.{name}": sizes for name, sizes in layer.items()}
+    return expected
+
+
+@torch.inference_mode()
+def _warm_up(loaded: LoadedGpt2) -> None:
+    """The first pass allocates and chooses kernels; it also shows that the model works at all."""
+    network = loaded.network
+    network.forward([Piece([loaded.end_ids[0]], KvSequence(network.cache_shape, 1))])

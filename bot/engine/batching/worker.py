@@ -1,0 +1,297 @@
+"""The thread of the engine for GPT-2s: round after round, a step of all replies in each.
+
+Importing this module imports torch.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from typing import TypeVar
+
+import torch
+
+from bot.engine.batching.kv_cache import PrefixCache
+from bot.engine.batching.loader import LoadedGpt2
+from bot.engine.batching.network import Gpt2
+from bot.engine.batching.recovery import Recovery
+from bot.engine.batching.runner import CHUNK_TOKENS, LONE_CHUNK_TOKENS, Runner
+from bot.engine.batching.running_request import Run, completions
+from bot.engine.checks import EngineLimits
+from bot.engine.errands import Errands, Steps
+from bot.engine.faults import is_broken_device, is_memory_fault
+from bot.engine.protocol import EngineLoad
+from bot.engine.pulse import Pulse
+from bot.engine.scheduler import Job, WaitingLine, split_unwanted
+from bot.engine.throughput import CacheHits, Pace
+from bot.errors import ChatError, EngineBrokenError, EngineClosedError, EngineMemoryError
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+class Worker:
+    """Runs jobs in `thread`, which has exactly one worker; whatever comes wakes it.
+
+    `submit`, `add_errand`, `forget`, `load` and `stop` are for any thread.
+    """
+
+    def __init__(self, loaded: LoadedGpt2, thread: Executor, limits: EngineLimits) -> None:
+        network = loaded.network
+        self.prefixes = PrefixCache(limits.cache_bytes)
+        self.pulse = Pulse()
+        self.runner: Runner | None = Runner(
+            network, loaded.end_ids, self.prefixes, self._fail, loaded.decoder
+        )
+        self._device = str(loaded.placement.device)
+        self._limits = limits
+        self._recovery = Recovery(limits.num_rows, self._release_memory)
+        self._thread = thread
+        self._lock = threading.Lock()  # guards the six below
+        self._line = WaitingLine(limits.runs_of_a_member)
+        self._arrived: list[Job] = []
+        self._num_running = 0
+        self._num_rows = 0
+        self._is_working = False
+        self._num_erasures = 0  # the most that are known of
+        self._errands = Errands(self._errand_fault)
+        self._pace = Pace()
+        self._hits = CacheHits()
+        self._broken = threading.Event()
+        self._closing = threading.Event()
+
+    def load(self) -> EngineLoad:
+        """What is going on now."""
+        with self._lock:
+            num_waiting = len(self._line) + len(self._arrived)
+            num_running, num_rows = self._num_running, self._num_rows
+        pace, most = self._pace.tokens_per_second(), self._limits
+        kept = (self._hits.share(), self.prefixes.num_bytes, most.cache_bytes)
+        return EngineLoad(num_waiting, num_running, pace, num_rows, most.num_rows, *kept)
+
+    def submit(self, job: Job) -> None:
+        """Let `job` wait for its turn. Raises EngineClosedError and EngineBrokenError."""
+        with self._lock:
+            self._wake_or_raise()
+            self._arrived.append(job)
+
+    def add_errand(self, begin: Callable[[Gpt2], Steps[T]]) -> "Future[T]":
+        """Run what `begin` makes of the network between two steps. Raises as `submit`."""
+        with self._lock:
+            runner = self.runner
+            if runner is None:
+                raise EngineClosedError
+            self._wake_or_raise()
+            return self._errands.add(begin(runner.network))
+
+    def forget(self, num_erasures: int) -> None:
+        """Keep nothing of requests with fewer erasures; see Engine.forget."""
+        with self._lock:
+            self._num_erasures = max(self._num_erasures, num_erasures)
+            self._wake()
+
+    def stop(self) -> None:
+        """Answer everybody that the engine is closed, and take nothing more."""
+        self._closing.set()
+
+    def free(self) -> None:
+        """Let go of the model; only in the thread, after `stop`."""
+        self.runner = None
+        self.prefixes.shrink(0)
+        self.pulse.rest()
+
+    def _refusal(self) -> ChatError | None:
+        """Why nothing is run any more, if so."""
+        if self._closing.is_set():
+            return EngineClosedError()
+        return EngineBrokenError() if self._broken.is_set() else None
+
+    def _wake_or_raise(self) -> None:
+        if (refusal := self._refusal()) is not None:
+            raise refusal
+        if not self._wake():
+            raise EngineClosedError
+
+    def _wake(self) -> bool:
+        """Let the thread work, if it does not; False where it has ended. Under the lock."""
+        if not self._is_working:
+            try:
+                self._thread.submit(self._work)
+            except RuntimeError:  # closed, or Python itself is ending
+                return False
+            self.pulse.wake()
+        self._is_working = True
+        return True
+
+    # ---- below: only in the engine's thread ----
+
+    def _work(self) -> None:
+        """Round after round until nobody waits and nothing runs."""
+        try:
+            self._go_round()
+        except BaseException:  # not even giving up went well: whoever waits would wait for ever
+            self.pulse.die()
+            logger.exception("the engine's thread has ended")
+
+    def _go_round(self) -> None:
+        goes_on = True
+        while goes_on and (runner := self.runner) is not None:
+            try:
+                goes_on = self._round(runner)
+            except BaseException as error:  # whoever waits must not wait for ever
+                self._give_up(runner, error)
+
+    def _round(self, runner: Runner) -> bool:
+        """Everything between two steps, and a step; False where there is nothing to do."""
+        self.pulse.beat()
+        with self._lock:
+            for job in self._arrived:
+                self._line.append(job)
+                self._num_erasures = max(self._num_erasures, job.request.num_erasures)
+            self._arrived.clear()
+            num_erasures = self._num_erasures
+        self.prefixes.erase(num_erasures)
+        if self._refusal() is not None:
+            self._refuse_all(runner)
+        self._sweep(runner)
+        self._admit(runner)
+        if self._errands:
+            self.pulse.beat(None)
+            self._errands.advance()
+        if not runner.runs:
+            with self._lock:
+                is_unerased = self._num_erasures > self.prefixes.num_erasures
+                self._is_working = bool(self._arrived or self._errands or is_unerased)
+                if not self._is_working:
+                    self.pulse.rest()
+                return self._is_working
+        self._step(runner)
+        return True
+
+    def _refuse_all(self, runner: Runner) -> None:
+        self._errands.fail(self._refusal() or EngineClosedError())
+        for job in list(self._line):
+            self._refuse(job, self._refusal() or EngineClosedError())
+        for run in list(runner.runs):
+            runner.runs.remove(run)
+            self._fail(run, self._refusal() or EngineClosedError())
+
+    def _sweep(self, runner: Runner) -> None:
+        """Answer those that nobody waits for any more."""
+        for job, error in split_unwanted(self._line):
+            self._refuse(job, error)
+        unwanted = dict(split_unwanted(run.job for run in runner.runs))
+        for run in [run for run in runner.runs if run.job in unwanted]:
+            runner.drop(run)
+            self._fail(run, unwanted[run.job])
+
+    def _admit(self, runner: Runner) -> None:
+        """Begin the jobs for which there is a place, and tell the others theirs."""
+        while (job := self._line.first()) is not None:
+            if not runner.has_room(job.request, self._limits) or not self._begin(runner, job):
+                break
+        place = 0
+        for job in self._line.in_order():
+            try:
+                job.tell(place)
+            except BaseException as error:  # a fault of the callback is its own request's
+                self._refuse(job, error)
+            else:
+                place += 1
+
+    def _begin(self, runner: Runner, job: Job) -> bool:
+        """Begin the first of the line; False: it has to wait until memory becomes free."""
+        had_prefixes = len(self.prefixes) > 0
+        try:
+            run = runner.begin(job)
+        except Exception as error:
+            if is_memory_fault(error):
+                self._release_memory(error)
+                if had_prefixes or runner.runs:
+                    return had_prefixes
+                error = EngineMemoryError()
+            elif is_broken_device(error):
+                raise
+            self._refuse(job, error)
+            return True
+        self.prefixes.shrink(self._limits.cache_bytes - runner.reserved_bytes)
+        with self._lock:
+            self._line.next()
+            self._num_running += 1
+            self._num_rows += run.params.num_candidates
+        self._hits.add(len(job.request.prompt_ids), run.num_cached_tokens)
+        if not job.begin():
+            runner.drop(run)
+            self._end(run)
+        return True
+
+    def _step(self, runner: Runner) -> None:
+        self.pulse.beat(_num_tokens(runner.runs[: self._recovery.num_runs]))
+        try:
+            self._pace.add(runner.step(self._recovery.num_runs))
+        except Exception as error:
+            self.pulse.miss()
+            for run, reason in self._recovery.after(error, runner.runs):
+                runner.runs.remove(run)
+                self._fail(run, reason)
+        for run in [run for run in runner.runs if run.is_over]:
+            made = completions(run)
+            runner.drop(run)
+            self._end(run)
+            run.job.future.set_result(made)
+            self._recovery.grow()
+
+    def _give_up(self, runner: Runner, error: BaseException) -> None:
+        """Answer everybody after a fault that is nobody's own, and start with nothing."""
+        if is_broken_device(error):
+            logger.error("the device %s has failed: %s", self._device, error)
+            self._broken.set()
+            return  # the next round refuses everybody
+        logger.error("the engine has failed", exc_info=error)
+        with self._lock:
+            jobs = [*self._arrived, *self._line, *(run.job for run in runner.runs)]
+            self._arrived, self._line = [], WaitingLine(self._limits.runs_of_a_member)
+            self._num_running = self._num_rows = 0
+        runner.runs.clear()
+        self.prefixes.shrink(0)
+        for job in jobs:
+            job.fail(error)
+        self._errands.fail(error)
+
+    def _errand_fault(self, error: Exception) -> BaseException:
+        if is_memory_fault(error):
+            self._release_memory(error)
+            return EngineMemoryError()
+        if is_broken_device(error):
+            raise error
+        return error
+
+    def _refuse(self, job: Job, error: BaseException) -> None:
+        """Answer a job that waits."""
+        with self._lock:
+            self._line.remove(job)
+        job.fail(error)
+
+    def _fail(self, run: Run, error: BaseException) -> None:
+        """Answer a run that was taken out of the runner."""
+        self._end(run)
+        run.job.fail(error)
+
+    def _end(self, run: Run) -> None:
+        with self._lock:
+            self._line.done(run.job)
+            self._num_running -= 1
+            self._num_rows -= run.params.num_candidates
+
+    def _release_memory(self, error: Exception) -> None:
+        logger.warning("out of memory on %s: %s", self._device, error)
+        self.prefixes.shrink(0)
+        if self._device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+
+def _num_tokens(runs: Sequence[Run]) -> int:
+    """How many tokens go through the network in a step of all `runs`."""
+    num_unread = sum(len(run.unread) for run in runs)
+    num_rows = sum(len(run.rows) for run in runs if not run.unread)
+    return num_rows + min(num_unread, CHUNK_TOKENS if num_rows else LONE_CHUNK_TOKENS)

@@ -1,0 +1,1 @@
+"""Models on disk and from a hub: found, fetched, converted, and checked."""

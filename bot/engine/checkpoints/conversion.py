@@ -1,0 +1,91 @@
+"""Starts and watches `conversion_child`, the process that converts pickled weights."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bot.errors import ModelError
+
+logger = logging.getLogger(__name__)
+_ROOT = Path(__file__).resolve().parent.parent.parent.parent
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")  # where programs and libraries are
+_LAST_WORDS = 2000  # characters of a crashed child's stderr
+
+
+def convert(folder: Path, progress: Callable[[int, int], None]) -> None:
+    """Convert the checkpoint in `folder` in a process of its own; `progress(done, total)`.
+
+    The process gets a bare environment: no tokens, no proxies, no home.
+    Raises ModelError: refused, damaged, does not fit its config, too little memory, full disk.
+    """
+    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile("w+") as errors:
+        with subprocess.Popen(  # noqa: S603  # our own module, no shell
+            [
+                sys.executable,
+                "-m",
+                "bot.engine.checkpoints.conversion_child",
+                str(folder.resolve()),
+                str(os.getpid()),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd=home,
+            env=_bare_environment(home),
+            text=True,
+        ) as child:
+            try:
+                failure = _listen(child, progress)
+            except BaseException:
+                child.kill()
+                raise
+        if failure is not None:
+            raise failure
+        if child.returncode:
+            errors.seek(0)
+            logger.error("the conversion crashed: %s", errors.read()[-_LAST_WORDS:])
+            raise ModelError(
+                "The conversion of the model ended unexpectedly (code {code}): there may be too "
+                "little memory.",
+                code=child.returncode,
+            )
+
+
+def _listen(
+    child: "subprocess.Popen[str]", progress: Callable[[int, int], None]
+) -> ModelError | None:
+    failure = None
+    for line in child.stdout or ():
+        report = _parse(line)
+        if report is None:
+            continue  # a library has something to say
+        if "sentence" in report:
+            failure = ModelError(report["sentence"], **report["values"])
+        else:
+            progress(report["done"], report["total"])
+    return failure
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    try:
+        report = json.loads(line)
+    except ValueError:
+        return None
+    return report if isinstance(report, dict) else None
+
+
+def _bare_environment(home: str) -> dict[str, str]:
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return passed_on | {
+        "HOME": home,
+        "HF_HUB_OFFLINE": "1",
+        "LANG": "C.UTF-8",
+        "OMP_NUM_THREADS": "1",  # copying is no faster with more, and the bot may need the cores
+        "PYTHONPATH": str(_ROOT),
+    }

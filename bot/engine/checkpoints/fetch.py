@@ -1,0 +1,217 @@
+"""`python -m bot fetch MODEL`: from a hub to a verified safetensors copy under the models folder.
+
+A copy appears under its final name only when it is whole: everything happens in a `.partial`
+folder beside it, which an interrupted fetch leaves behind for the next one to remove.
+"""
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from bot.engine.checkpoints.checkpoint import (
+    DEFAULT_REVISION,
+    PICKLED_WEIGHTS,
+    WEIGHTS_INDEX,
+    inspect_checkpoint,
+    is_commit,
+    is_hub_id,
+    read_json,
+    reference_file,
+    refuse_code,
+    repository_folder,
+    shard_names,
+    tensor_sizes,
+)
+from bot.engine.checkpoints.conversion import convert
+from bot.engine.checkpoints.disk import check_room, flush, full_disk_error, is_full_disk
+from bot.engine.checkpoints.download_plan import Plan, index_file, make_plan
+from bot.engine.checkpoints.hub import Hub, Listing
+from bot.engine.checkpoints.manifest import (
+    FileRecord,
+    check_fully,
+    make_manifest,
+    read_manifest,
+    record,
+    write_manifest,
+)
+from bot.errors import ModelError, UnavailableError
+
+_PARTIAL = ".partial-"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A fetched model; `fresh` is False when it was here already."""
+
+    folder: Path
+    commit: str
+    fresh: bool
+
+
+def fetch(model: str, revision: str | None, models_folder: Path, hub: Hub) -> Fetched:
+    """Fetch `model` at `revision` (branch, tag or commit; None: main), convert and verify it.
+
+    A second call for the same commit only verifies it. Progress bars go to stderr.
+    A SIGTERM meanwhile ends the process after what was begun is removed.
+    Raises ModelError and UnavailableError, each a sentence that says what to do.
+    """
+    if not is_hub_id(model):
+        raise ModelError(
+            "{model} is not the name of a model on a hub, such as microsoft/DialoGPT-medium.",
+            model=model,
+        )
+    wanted = revision or DEFAULT_REVISION
+    try:
+        with _stoppable(), _alone(model, models_folder) as folder:
+            _remove_partials(folder)
+            if is_commit(wanted) and _is_whole(folder / wanted):
+                return Fetched(folder / wanted, wanted, fresh=False)
+            return _fetch(hub, model, wanted, models_folder)
+    except OSError as error:
+        if is_full_disk(error):
+            raise full_disk_error() from error
+        raise UnavailableError(
+            "The folder {folder} cannot be written ({reason}).",
+            folder=models_folder,
+            reason=error.strerror or error,
+        ) from error
+
+
+def plan_fetch(model: str, revision: str | None, hub: Hub) -> Plan:
+    """What a fetch of `model` would download; nothing stays on the disk.
+
+    Raises ModelError and UnavailableError, as the fetch would.
+    """
+    listing = hub.list_files(model, revision or DEFAULT_REVISION)
+    with tempfile.TemporaryDirectory() as folder:
+        return make_plan(listing, _shards(hub, listing, Path(folder)))
+
+
+def _fetch(hub: Hub, model: str, revision: str, models_folder: Path) -> Fetched:
+    listing = hub.list_files(model, revision)
+    folder = repository_folder(model, models_folder)
+    target = folder / listing.commit
+    fresh = not _is_whole(target)
+    if fresh:
+        shutil.rmtree(target, ignore_errors=True)
+        _build(hub, listing, target)
+    if not is_commit(revision):
+        _write_reference(reference_file(model, revision, models_folder), listing.commit)
+    return Fetched(target, listing.commit, fresh)
+
+
+def _build(hub: Hub, listing: Listing, target: Path) -> None:
+    partial = target.with_name(f"{_PARTIAL}{listing.commit}")
+    partial.mkdir()
+    try:
+        plan = make_plan(listing, _shards(hub, listing, partial))
+        check_room(partial, plan.disk_bytes)
+        _download(hub, listing, plan, partial)
+        converted_from = _to_safetensors(listing, plan, partial)
+        write_manifest(
+            partial, make_manifest(partial, listing.model, listing.commit, converted_from)
+        )
+        for weights in inspect_checkpoint(partial).weight_files:
+            tensor_sizes(weights)
+        flush(partial)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _shards(hub: Hub, listing: Listing, partial: Path) -> tuple[str, ...]:
+    """What the index of sharded weights names; a repository may hold the same weights twice."""
+    index = index_file(listing)
+    if index is None:
+        return ()
+    hub.download(listing, index, partial)
+    return shard_names(partial / WEIGHTS_INDEX)
+
+
+def _download(hub: Hub, listing: Listing, plan: Plan, partial: Path) -> None:
+    for file in plan.small:
+        hub.download(listing, file, partial)
+    # before the gigabytes come
+    refuse_code(partial, read_json(partial / "config.json"))
+    for file in plan.weights:
+        hub.download(listing, file, partial)
+
+
+def _to_safetensors(listing: Listing, plan: Plan, partial: Path) -> FileRecord | None:
+    if not plan.pickled:
+        return None
+    with tqdm(desc="convert", total=0, unit="tensors") as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        convert(partial, show)
+    source = partial / PICKLED_WEIGHTS
+    original = record(source)
+    source.unlink()
+    return original
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        manifest = read_manifest(folder)
+        if manifest is None:
+            return False
+        check_fully(folder, manifest)
+    except ModelError:
+        return False
+    return True
+
+
+def _write_reference(path: Path, commit: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    fresh = path.with_name(f"{_PARTIAL}{path.name}")
+    fresh.write_text(commit + os.linesep)
+    fresh.replace(path)
+
+
+def _remove_partials(folder: Path) -> None:
+    for partial in folder.glob(f"{_PARTIAL}*"):
+        shutil.rmtree(partial)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM unwind the fetch, so that it ends its child and removes what it began."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are not its own
+        return
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _stop(number: int, _: object) -> None:
+    sys.exit(128 + number)  # as a shell tells it
+
+
+@contextmanager
+def _alone(model: str, models_folder: Path) -> Iterator[Path]:
+    """The repository's folder, for one fetch at a time."""
+    folder = repository_folder(model, models_folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield folder
+    except Timeout as error:
+        raise UnavailableError(
+            "Another fetch of {model} is running: wait until it is done.", model=model
+        ) from error

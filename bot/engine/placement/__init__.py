@@ -1,0 +1,1 @@
+"""On which device a model runs, in which number format, and whether it fits and computes."""

@@ -1,0 +1,1 @@
+"""What the operator chooses: every variable, its default and its check."""

@@ -1,0 +1,85 @@
+"""A sign of life: a file that is touched while the bot is on Discord, for `python -m bot health`.
+
+Supervisors ask for it every half minute: nothing slower than the standard library is imported.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+FOLDER = Path(
+    "data"
+)  # as bot.settings.settings.DATA_FOLDER, which takes three times as long to import
+NAME = "alive"
+BEAT_SECONDS = 20.0
+LOOK_SECONDS = 1.0  # how soon we look again for a connection that is not there
+PATIENCE_SECONDS = 60.0  # two beats may be missed: a reconnect, a busy disk
+
+Pause = Callable[[float], Awaitable[None]]
+
+
+def is_alive(folder: Path, now: float) -> bool:
+    """Whether the bot with the data folder `folder` was on Discord within the last minute.
+
+    `now` is the time of day in seconds, as time.time() gives it. A sign that seems to come from
+    the future counts only when it is near: somebody put the clock back.
+    """
+    try:
+        touched_at = (folder / NAME).stat().st_mtime
+    except OSError:  # there is none, or we may not see it
+        return False
+    return abs(now - touched_at) < PATIENCE_SECONDS
+
+
+@asynccontextmanager
+async def heartbeat(
+    folder: Path, is_connected: Callable[[], bool], *, pause: Pause = asyncio.sleep
+) -> AsyncIterator[None]:
+    """Touch the sign of life while the block runs and `is_connected`; it goes with the block.
+
+    A folder that cannot be written is logged and never ends the block.
+    """
+    sign = folder / NAME
+    beating = asyncio.create_task(_beat(sign, is_connected, pause), name="heartbeat")
+    try:
+        yield
+    finally:
+        beating.cancel()
+        await asyncio.wait({beating})
+        await _attempt(_remove, sign)
+
+
+async def _beat(sign: Path, is_connected: Callable[[], bool], pause: Pause) -> None:
+    trouble: OSError | None = None
+    while True:
+        if not is_connected():
+            await pause(LOOK_SECONDS)
+            continue
+        error = await _attempt(_touch, sign)
+        if error is not None and trouble is None:
+            reason = error.strerror
+            logger.warning("%s cannot be written (%s): the bot will seem away.", sign, reason)
+        trouble = error
+        await pause(BEAT_SECONDS)
+
+
+async def _attempt(work: Callable[[Path], None], sign: Path) -> OSError | None:
+    """Do `work` in a thread, for a disk that hangs must not stop the loop; what went wrong."""
+    try:
+        await asyncio.to_thread(work, sign)
+    except OSError as error:
+        return error
+    return None
+
+
+def _touch(sign: Path) -> None:
+    sign.parent.mkdir(parents=True, exist_ok=True)
+    sign.touch()
+
+
+def _remove(sign: Path) -> None:
+    sign.unlink(missing_ok=True)

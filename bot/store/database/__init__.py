@@ -1,0 +1,1 @@
+"""The plumbing of the store: connections, transactions, sealed columns, tables."""

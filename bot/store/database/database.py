@@ -1,0 +1,235 @@
+"""Opens the database, and runs units of work on it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, delete, insert, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from bot.errors import StoreUnavailableError
+from bot.store.database.connect import (
+    OUTSIDE,
+    READING,
+    WRITING,
+    Address,
+)
+from bot.store.database.crypto import Cipher
+from bot.store.database.failures import outages_translated, reason_of
+from bot.store.database.rows import NOBODY
+from bot.store.database.scrubbing import drop_note, note_erased, read_note, shred_all
+from bot.store.database.tables import server_setting
+
+T = TypeVar("T")
+Unit = Callable[[Connection], T]
+BUSY_SECONDS = 2.0
+_SCRUB_SECONDS = 60.0
+_CLOSE_SECONDS = 5.0
+_CHECKPOINT_TRIES = 3
+
+logger = logging.getLogger(__name__)
+
+
+class Database:
+    """One engine and the cipher of its texts.
+
+    A unit of work is a plain function of a connection, so that nothing else can be waited for
+    while it is open. Each one raises StoreUnavailableError when the database is locked, full,
+    read-only or away; a lock and a connection are waited for `busy_seconds`, and so is our own
+    turn to write (longer while we clean up).
+    """
+
+    def __init__(
+        self, address: Address, engine: AsyncEngine, cipher: Cipher, busy_seconds: float
+    ) -> None:
+        self.address = address
+        self.cipher = cipher
+        self._engine = engine
+        self._busy_seconds = busy_seconds
+        # SQLite lets one connection write at a time and makes the others poll: ours queue here
+        # instead. PostgreSQL sorts that out by itself, up to the size of the pool.
+        self._writers = asyncio.Semaphore(1 if address.path else 5)
+        self._scrub_turn = asyncio.Lock()
+        self._troubles: set[str] = set()
+        self._num_open = 0
+        self._all_done = asyncio.Event()
+        self._closed = False
+
+    async def read(self, unit: Unit[T]) -> T:
+        """The result of `unit`, which sees one state of the database."""
+        with self._watched("read"):
+            return await self._run(unit, READING)
+
+    async def write(self, unit: Unit[T]) -> T:
+        """The result of `unit`: all that it writes becomes true, or nothing."""
+
+        def proven(connection: Connection) -> T:
+            _prove_writable(connection)
+            return unit(connection)
+
+        with self._watched("written"):
+            async with self._turn_to_write():
+                is_troubled = "written" in self._troubles
+                return await self._run(proven if is_troubled else unit, WRITING)
+
+    async def checkpoint(self) -> bool:
+        """Empty the write-ahead log; False when somebody who reads keeps it from that."""
+        if self.address.path is None:
+            return True
+        empty = text("PRAGMA wal_checkpoint(TRUNCATE)")
+        with self._watched("emptied of old texts"):
+            is_busy = await self._run(lambda connection: connection.scalar(empty), OUTSIDE)
+        return not is_busy
+
+    async def scrub(self) -> None:
+        """Leave nothing on the disk of what was deleted before: file, log and backup.
+
+        On PostgreSQL this does nothing: its own vacuum and its log are its owner's.
+        Raises StoreUnavailableError when a long reader is in the way: try again.
+        """
+        if self.address.path is None:
+            return
+        await self.write(note_erased)
+        await self.scrub_if_due()
+
+    async def scrub_if_due(self) -> None:
+        """Scrub when deleted words may be left, from now or from a scrub that failed.
+
+        One at a time: who comes meanwhile waits, and finds the work done.
+        `secure_delete` alone is not enough: where SQLite moves a row to another page, the
+        bytes that stay behind in the unused part of the old page are not overwritten. VACUUM
+        writes the file anew, and the checkpoint empties the log. The cost is O(file).
+        Raises StoreUnavailableError when a long reader is in the way: it stays due.
+        """
+        if self.address.path is None:
+            return
+        async with self._scrub_turn:
+            note = await self.due_scrub()
+            if note is None and not any(copy.exists() for copy in self.address.copies):
+                return
+            await self._shred_copies()
+            await self._vacuum()
+            await self._empty_log()
+            if note is not None:
+                await self.write(lambda connection: drop_note(connection, note))
+
+    async def due_scrub(self) -> str | None:
+        """The note of a scrub that is due, or None."""
+        return await self.read(read_note)
+
+    async def close(self) -> None:
+        """Let the open units end, close every connection and its thread; may be called twice."""
+        self._closed = True
+        if self._num_open:  # a connection that is lent would outlive the engine
+            try:
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await self._all_done.wait()
+            except TimeoutError:
+                logger.warning("The database is closed although somebody still uses it")
+        await self._engine.dispose()
+
+    async def _run(self, unit: Unit[T], options: Mapping[str, Any]) -> T:
+        """The result of `unit`, run in a transaction of its own.
+
+        A cancel stops it on PostgreSQL, whose server may hang. On SQLite it runs to its end
+        first: a statement cannot be taken back from aiosqlite's thread.
+        """
+
+        async def run_there() -> T:
+            async with self._transaction(options) as connection:
+                return await connection.run_sync(unit)
+
+        return await (run_there() if self.address.path is None else _to_its_end(run_there()))
+
+    @asynccontextmanager
+    async def _transaction(self, options: Mapping[str, Any]) -> AsyncIterator[AsyncConnection]:
+        async with self._engine.execution_options(**options).connect() as connection:
+            try:
+                async with connection.begin():
+                    yield connection
+            finally:
+                if self._closed:  # the engine may be gone that would close it
+                    await connection.invalidate()
+
+    async def _shred_copies(self) -> None:
+        async def shred() -> None:
+            # A migration holds the lock to write: a copy that is being made is left alone.
+            async with self._transaction(WRITING):
+                await asyncio.to_thread(shred_all, self.address.copies)
+
+        with self._watched("emptied of old texts"):
+            async with self._turn_to_write():
+                await _to_its_end(shred())
+
+    async def _empty_log(self) -> None:
+        for _ in range(_CHECKPOINT_TRIES):  # each one waits `busy_seconds` for readers
+            if await self.checkpoint():
+                return
+        raise StoreUnavailableError
+
+    async def _vacuum(self) -> None:
+        with self._watched("emptied of old texts"):
+            async with self._turn_to_write():
+                await self._run(lambda connection: connection.execute(text("VACUUM")), OUTSIDE)
+
+    @asynccontextmanager
+    async def _turn_to_write(self) -> AsyncIterator[None]:
+        patience = _SCRUB_SECONDS if self._scrub_turn.locked() else self._busy_seconds
+        try:
+            async with asyncio.timeout(patience):
+                await self._writers.acquire()
+        except TimeoutError:
+            reason = f"no turn to write for {patience:g} s (does another program hold it?)"
+            raise TimeoutError(reason) from None
+        try:
+            yield
+        finally:
+            self._writers.release()
+
+    @contextmanager
+    def _watched(self, verb: str) -> Iterator[None]:
+        """Count a unit, translate its outages, and log the first one and the end of them."""
+        if self._closed:  # a disposed engine would quietly open new connections
+            raise StoreUnavailableError
+        self._num_open += 1
+        try:
+            with outages_translated():
+                yield
+        except StoreUnavailableError as outage:
+            if verb not in self._troubles:
+                reason = reason_of(outage.__cause__ or outage)
+                logger.error("The database cannot be %s: %s", verb, reason)  # noqa: TRY400 (a traceback says nothing more)
+            self._troubles.add(verb)
+            raise
+        finally:
+            self._num_open -= 1
+            if self._closed and not self._num_open:
+                self._all_done.set()
+        if verb in self._troubles:
+            self._troubles.remove(verb)
+            logger.info("The database can be %s again", verb)
+
+
+def _prove_writable(connection: Connection) -> None:
+    """Write something: a unit that happens to change nothing succeeds on a full disk, too."""
+    row = {"guild_id": NOBODY, "name": "write_test"}
+    connection.execute(insert(server_setting).values(**row, value=""))
+    connection.execute(
+        delete(server_setting).where(*(server_setting.c[name] == row[name] for name in row))
+    )
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`; a cancel is raised when `work` is over, and what it did stands."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):  # the first one is raised
+                await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # asyncio logs an error that nobody looked at
+        raise

@@ -1,0 +1,1 @@
+"""Opening, migrating, cleaning and inspecting a database."""

@@ -1,0 +1,122 @@
+"""Finds the key of a database: HISTORY_KEY, or a key file made at the first start."""
+
+import base64
+import logging
+import os
+import stat
+from pathlib import Path
+
+from sqlalchemy import and_, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.errors import DatabaseError
+from bot.store.database.crypto import OFF, Cipher, KeyRecord, matching_cipher, new_lock
+from bot.store.database.rows import NOBODY
+from bot.store.database.tables import server_setting
+
+_RECORD = "history_key"
+_IS_RECORD = and_(server_setting.c.guild_id == NOBODY, server_setting.c.name == _RECORD)
+
+logger = logging.getLogger(__name__)
+
+
+async def unlock(connection: AsyncConnection, history_key: str | None, key_path: Path) -> Cipher:
+    """The cipher of this database, inside a writing transaction, which is proved to write.
+
+    `history_key` is the owner's secret, `off`, or None for the file at `key_path`.
+    Raises DatabaseError when it is not the key that the database was made with.
+    """
+    setting = _normal(history_key)
+    stored = await _stored(connection)
+    if stored is None:
+        cipher, record = new_lock(setting or _read_or_make(key_path))
+        values = {"guild_id": NOBODY, "name": _RECORD, "value": str(record)}
+        await connection.execute(insert(server_setting).values(values))
+        return cipher
+    # SQLite begins an IMMEDIATE transaction on a read-only file without a word.
+    await connection.execute(update(server_setting).where(_IS_RECORD).values(value=stored))
+    return _open(KeyRecord.parse(stored), setting, key_path)
+
+
+async def check_key(connection: AsyncConnection, history_key: str | None, key_path: Path) -> None:
+    """Raise DatabaseError where `unlock` would refuse the key; changes nothing."""
+    stored = await _stored(connection)
+    if stored is not None:
+        _open(KeyRecord.parse(stored), _normal(history_key), key_path)
+
+
+async def _stored(connection: AsyncConnection) -> str | None:
+    stored: str | None = await connection.scalar(select(server_setting.c.value).where(_IS_RECORD))
+    return stored
+
+
+def _open(record: KeyRecord, setting: str | None, key_path: Path) -> Cipher:
+    if record.is_off and setting != OFF:
+        raise DatabaseError(
+            "The history was begun without encryption: set HISTORY_KEY=off, or start a new"
+            " database."
+        )
+    if setting == OFF and not record.is_off:
+        raise DatabaseError(
+            "The history is encrypted, but HISTORY_KEY is `off`: give the key that it was made"
+            " with."
+        )
+    if setting is None and not key_path.exists():
+        raise DatabaseError(
+            "The key file of the history, {path}, is missing: put it back, or set HISTORY_KEY.",
+            path=key_path,
+        )
+    cipher = matching_cipher(setting or _read(key_path), record)
+    if cipher is None and setting is None:
+        raise DatabaseError(
+            "The key file {path} does not fit the history: put the right one back, or set"
+            " HISTORY_KEY.",
+            path=key_path,
+        )
+    if cipher is None:
+        raise DatabaseError(
+            "HISTORY_KEY is not the key that the history was made with: give that one."
+        )
+    return cipher
+
+
+def _normal(history_key: str | None) -> str | None:
+    if history_key is None or not history_key.strip():
+        return None
+    return OFF if history_key.strip().lower() == OFF else history_key
+
+
+def _read_or_make(path: Path) -> str:
+    if path.exists():
+        return _read(path)
+    draft = path.with_name(f"{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.unlink(missing_ok=True)
+        key = base64.b64encode(os.urandom(32))
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())  # a key that a power cut takes away takes the history along
+        draft.rename(path)
+    except OSError as error:
+        raise DatabaseError(
+            "The key file {path} cannot be written ({reason}): make the folder writable, or set"
+            " HISTORY_KEY.",
+            path=path,
+            reason=error.strerror,
+        ) from error
+    return key.decode()
+
+
+def _read(path: Path) -> str:
+    try:
+        key = path.read_text(encoding="ascii").strip()
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            logger.warning("Other users of this machine can read %s: run chmod 600 on it", path)
+    except (OSError, ValueError) as error:
+        raise DatabaseError(
+            "The key file {path} cannot be read: put the right one back, or set HISTORY_KEY.",
+            path=path,
+        ) from error
+    return key

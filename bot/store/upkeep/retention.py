@@ -1,0 +1,93 @@
+"""Forgets what is old, by itself."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, delete, select
+
+from bot.errors import StoreUnavailableError
+from bot.store.database.database import Database
+from bot.store.database.failures import outages_translated
+from bot.store.database.rows import Clock, utc_now
+from bot.store.database.scrubbing import AGED, shred_all
+from bot.store.database.tables import conversation, inbox, member_locale, reply_message, turn
+from bot.store.tree import delete_turns
+
+SWEEP_SECONDS = 6 * 3600.0
+INBOX_AGE = timedelta(days=2)  # long enough to know an event that is delivered again
+BACKUP_AGE = timedelta(days=7)
+
+logger = logging.getLogger(__name__)
+
+
+class Retention:
+    """Deletes what is older than its time: turns, inbox rows, unused scopes, the backup."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        retention_days: int,
+        clock: Clock = utc_now,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._database = database
+        self._turn_age = timedelta(days=retention_days)
+        self._clock = clock
+        self._pause = pause
+
+    async def run(self) -> None:
+        """Sweep now and every few hours, until cancelled: no failure ends it."""
+        while True:
+            try:
+                await self.sweep()
+            except StoreUnavailableError:
+                logger.warning("Old turns could not be deleted; trying again later")
+            except Exception:  # a bug must not keep what should go, for weeks and unseen
+                logger.exception("Old turns could not be deleted; trying again later")
+            await self._pause(SWEEP_SECONDS)
+
+    async def sweep(self) -> int:
+        """Delete what is too old now; returns the number of turns.
+
+        What still refers to a deleted turn lets go of it: children become roots, and a scope
+        whose head is gone starts anew. An erasure whose scrub failed is finished.
+        """
+        now = self._clock()
+        num_turns = await delete_turns(self._database, turn.c.created_at < now - self._turn_age)
+        await self._delete_rows(now)
+        copies = self._database.address.copies
+        with outages_translated():
+            await asyncio.to_thread(shred_all, copies, older_than=now - BACKUP_AGE)
+        if await self._database.due_scrub() not in {None, AGED}:
+            await self._database.scrub_if_due()
+        await self._database.checkpoint()
+        if num_turns:
+            logger.info("Deleted %d turns older than %d days", num_turns, self._turn_age.days)
+        return num_turns
+
+    async def _delete_rows(self, now: datetime) -> None:
+        old = now - self._turn_age
+        speakers = select(turn.c.author_id).where(turn.c.author_id.is_not(None))
+
+        def delete_rows(connection: Connection) -> None:
+            connection.execute(delete(inbox).where(inbox.c.created_at < now - INBOX_AGE))
+            connection.execute(
+                delete(reply_message).where(
+                    reply_message.c.turn_id.is_(None), reply_message.c.created_at < old
+                )
+            )
+            connection.execute(
+                delete(conversation).where(
+                    conversation.c.head_turn_id.is_(None), conversation.c.touched_at < old
+                )
+            )
+            connection.execute(
+                delete(member_locale).where(
+                    member_locale.c.saved_at < old, member_locale.c.user_id.not_in(speakers)
+                )
+            )
+
+        await self._database.write(delete_rows)

@@ -1,0 +1,72 @@
+"""Who may talk to the bot and where, and where the bot may answer."""
+
+import discord
+
+from bot.settings.settings import Settings
+
+# What people write; everything else is a notice of Discord's (somebody joined, pinned, …).
+WRITTEN = (discord.MessageType.default, discord.MessageType.reply)
+
+
+def is_written_by_a_person(message: discord.Message) -> bool:
+    """Whether a member wrote `message`: no bot (we neither), no webhook, no notice of Discord."""
+    is_automatic = message.author.bot or message.author.system or message.webhook_id is not None
+    return message.type in WRITTEN and not is_automatic
+
+
+def is_welcome(message: discord.Message, settings: Settings) -> bool:
+    """Whether the operator's lists let `message` in."""
+    in_server = not isinstance(message.channel, discord.DMChannel)
+    if in_server and message.guild is None:  # one that Discord has not told us about yet
+        return False
+    return is_open_to(message.author, message.channel, settings, in_server=in_server)
+
+
+def is_open_to(
+    member: discord.abc.User, channel: object, settings: Settings, *, in_server: bool
+) -> bool:
+    """Whether the operator's lists let a member talk to us in `channel`.
+
+    An empty list of what is allowed lets all. Nobody's roles are known in a DM: where only
+    certain roles may talk, DMs are closed.
+    """
+    if member.id in settings.blocked_user_ids:
+        return False
+    if not in_server:
+        return settings.allow_dms and not settings.allowed_role_ids
+    return _is_open_channel(channel, settings) and _has_open_role(member, settings)
+
+
+def can_answer(message: discord.Message) -> bool:
+    """Whether Discord would take an answer to `message`, as far as our permissions tell."""
+    channel, guild = message.channel, message.guild
+    if guild is None or isinstance(channel, discord.PartialMessageable):
+        return True  # a DM, or a thread that we have not been told of: only a try can tell
+    if isinstance(channel, discord.GroupChannel | discord.DMChannel):
+        return True
+    if isinstance(channel, discord.Thread):
+        if channel.parent is None:
+            return True
+        granted = channel.permissions_for(guild.me)
+        is_open = not channel.locked or granted.manage_threads
+        return granted.view_channel and granted.send_messages_in_threads and is_open
+    granted = channel.permissions_for(guild.me)
+    return granted.view_channel and granted.send_messages
+
+
+def _is_open_channel(channel: object, settings: Settings) -> bool:
+    """Whether the channel is open; a thread counts as the channel it hangs on, too."""
+    allowed, blocked = settings.allowed_channel_ids, settings.blocked_channel_ids
+    if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
+        return not allowed and not blocked  # a thread of an unknown channel
+    ids = {channel.id}
+    if isinstance(channel, discord.Thread):
+        ids.add(channel.parent_id)
+    return not ids & blocked and (not allowed or bool(ids & allowed))
+
+
+def _has_open_role(member: discord.abc.User, settings: Settings) -> bool:
+    if not settings.allowed_role_ids:
+        return True
+    roles = member.roles if isinstance(member, discord.Member) else []
+    return any(role.id in settings.allowed_role_ids for role in roles)

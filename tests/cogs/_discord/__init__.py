@@ -1,0 +1,1 @@
+"""Tests of cogs._discord."""

@@ -1,0 +1,1 @@
+"""Tests of bot.store.upkeep.by_hand."""

@@ -1,0 +1,296 @@
+"""The bot in a terminal: the process as a person meets it, and what its commands answer."""
+
+import asyncio
+import os
+import pty
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bot.answering.erasures import Erasures
+from bot.dialogue.guards import Fault
+from bot.dialogue.sampling import PRESETS
+from bot.errors import InvalidSettingError, RefusedError
+from bot.settings.settings import VARIABLES, Settings
+from bot.startup.foundation import Foundation, build_conversation
+from bot.store.database.database import Database
+from bot.store.sampling import SqlSampling
+from bot.store.upkeep.opening import open_database
+from bot.terminal.console import EXIT_UNANSWERED, Console, WatchedHistory, answer_all, reply
+from bot.terminal.console_answers import COMMANDS
+from tests.fakes import InlineTokenizerThread, ScriptedEngine
+from tests.tiny_models import make_tiny_gpt2
+
+ROOT = Path(__file__).parent.parent.parent
+SECONDS = 60
+NUM_PRESSES = 4
+
+
+@pytest.fixture(scope="module")
+def environ(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """No setting but a tiny model that always says the same."""
+    model = make_tiny_gpt2(tmp_path_factory.mktemp("models") / "tiny")
+    kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    chosen = {"MODEL": str(model), "SEED": "1", "MAX_NEW_TOKENS": "8"}
+    return kept | chosen | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:]])}
+
+
+def chat(
+    folder: Path, environ: Mapping[str, str], *arguments: str, typed: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bot", "chat", *arguments],
+        cwd=folder,
+        env=environ,
+        input=typed,
+        stdin=subprocess.DEVNULL if typed is None else None,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def stored(folder: Path) -> list[tuple[str, int, str]]:
+    """(origin, scope, role) of every turn, oldest first."""
+    with closing(sqlite3.connect(folder / "data" / "console.db")) as connection:
+        return connection.execute(
+            "SELECT origin, channel_id, role FROM turn ORDER BY id"
+        ).fetchall()
+
+
+@pytest.mark.process
+def test_once_prints_one_reply_and_ends(tmp_path: Path, environ: Mapping[str, str]) -> None:
+    done = chat(tmp_path, environ, "--once", "hello, how are you?")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip()
+    assert [role for _, _, role in stored(tmp_path)] == ["user", "bot"]
+
+
+@pytest.mark.process
+def test_a_pipe_gets_the_replies_and_nothing_else(
+    tmp_path: Path, environ: Mapping[str, str]
+) -> None:
+    done = chat(tmp_path, environ, typed="hi\n\n \nand again\n/quit\nand a third time\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not {"…", ">"} & set(done.stdout[:1])
+    turns = stored(tmp_path)
+    assert [role for _, _, role in turns] == ["user", "bot", "user", "bot"]
+    assert len({scope for _, scope, _ in turns}) == 1
+    assert {origin for origin, _, _ in turns} == {"console"}
+
+
+@pytest.mark.process
+def test_a_conversation_at_a_terminal_ends_with_ctrl_c(
+    tmp_path: Path, environ: Mapping[str, str]
+) -> None:
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "bot", "chat"],
+        cwd=tmp_path,
+        env={**environ, "TERM": "xterm", "LC_ALL": "C.UTF-8"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        said = screen(ours)
+        assert "/help lists the commands" in until_prompt(said)
+        for line, answer in (
+            ("hello", "hello"),  # the terminal shows what is typed
+            ("/why", "seed 1"),
+            ("/settings top_k 5", "top_k"),
+            ("/nonsense", "There's no command /nonsense"),
+        ):
+            os.write(ours, f"{line}\n".encode())
+            assert answer in until_prompt(said)
+        assert press_ctrl_c(child) == (130, b"")
+    finally:
+        child.kill()
+        child.wait()
+        os.close(ours)
+    lines = tmp_path / "data" / "console_lines"
+    assert lines.read_text().splitlines()[:2] == ["hello", "/why"]
+    assert stat.S_IMODE(lines.stat().st_mode) == 0o600
+
+
+def press_ctrl_c(child: subprocess.Popen[bytes]) -> tuple[int, bytes]:
+    """The exit code and the complaints, after Ctrl-C.
+
+    Pressed again where nothing happens: readline looks for a signal only once it waits for a key,
+    so one that comes between its prompt and that wait is seen with the next.
+    """
+    for _ in range(NUM_PRESSES):
+        child.send_signal(signal.SIGINT)
+        try:
+            _, complaints = child.communicate(timeout=SECONDS / NUM_PRESSES)
+        except subprocess.TimeoutExpired:
+            continue
+        return child.returncode, complaints
+    pytest.fail("Ctrl-C did not end the conversation")
+
+
+def screen(terminal: int) -> Iterator[str]:
+    """What the child writes, piece by piece."""
+    while True:
+        try:
+            yield os.read(terminal, 4096).decode(errors="replace")
+        except OSError:  # the child is gone
+            return
+
+
+def until_prompt(pieces: Iterator[str]) -> str:
+    text = ""
+    for piece in pieces:
+        text += piece
+        if text.endswith("> "):
+            return text
+    raise AssertionError(f"no prompt after {text!r}")
+
+
+async def open_in(folder: Path) -> Database:
+    url = f"sqlite+aiosqlite:///{folder}/console.db"
+    return await open_database(url, history_key="off", key_path=folder / "key")
+
+
+def test_ctrl_c_gives_up_a_reply_and_not_the_conversation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with asyncio.Runner() as runner:
+        database = runner.run(open_in(tmp_path))
+        engine = ScriptedEngine()
+        engine.gate.clear()
+        console = build_console(database, engine)
+        runner.get_loop().call_later(0.05, signal.raise_signal, signal.SIGINT)
+        reply(runner, console, "hello")
+        engine.gate.set()
+        reply(runner, console, "still there?")
+        runner.run(database.close())
+    given_up, answer, _ = capsys.readouterr().out.split("\n")
+    assert given_up == "…\r\x1b[J(stopped)"
+    assert answer.startswith("…\r\x1b[Jreply ")
+
+
+def build_console(database: Database, engine: ScriptedEngine) -> Console:
+    foundation = Foundation(Settings(), database, engine, InlineTokenizerThread(), Erasures(engine))
+    history = WatchedHistory(database, origin="console")
+    sampling = SqlSampling(database)
+    return Console(build_conversation(foundation, history, sampling), history, sampling, "en")
+
+
+@pytest.fixture
+def engine() -> ScriptedEngine:
+    return ScriptedEngine()
+
+
+@pytest.fixture
+def console(database: Database, engine: ScriptedEngine) -> Console:
+    return build_console(database, engine)
+
+
+async def test_what_was_said_before_is_in_the_next_prompt(
+    console: Console, engine: ScriptedEngine
+) -> None:
+    first = await console.respond("my name is Ada")
+    assert await console.respond("what is my name?") != first
+    assert b"my name is Ada" in bytes(i for i in engine.asked[1].prompt_ids if i < 256)
+
+
+async def test_after_a_reset_nothing_is_remembered(
+    console: Console, engine: ScriptedEngine
+) -> None:
+    await console.respond("my name is Ada")
+    assert (
+        await console.command("/reset") == "I've started over: I no longer use what we said before."
+    )
+    await console.respond("what is my name?")
+    assert b"Ada" not in bytes(i for i in engine.asked[1].prompt_ids if i < 256)
+
+
+async def test_what_nobody_would_see_is_not_answered(console: Console) -> None:
+    with pytest.raises(RefusedError, match="only read text"):
+        await console.respond("\u200b")
+
+
+async def test_a_misspelt_command_is_answered_with_the_one_that_is_meant(console: Console) -> None:
+    with pytest.raises(RefusedError) as refused:
+        await console.command("/reste now")
+    assert str(refused.value) == "There's no command /reste: did you mean /reset?"
+
+
+async def test_settings_are_shown_changed_and_taken_back(
+    console: Console, engine: ScriptedEngine
+) -> None:
+    changed = await console.command("/settings temperature 0.5")
+    head, temperature = changed.splitlines()[:2]
+    assert head.split() == ["setting", "value", "set", "for", "allowed"]
+    assert temperature.split() == ["temperature", "0.5", "you", "0.1", "–", "2"]
+    await console.command("/settings preset creative")
+    await console.respond("hi")
+    assert engine.asked[0].params.temperature == PRESETS["creative"]["temperature"]
+    assert " you" not in await console.command("/settings defaults")
+
+
+@pytest.mark.parametrize("value", ["9", "warm", "nan"])
+async def test_a_wrong_value_is_refused(console: Console, value: str) -> None:
+    with pytest.raises(InvalidSettingError, match=r"between 0\.1 and 2\.0"):
+        await console.command(f"/settings temperature {value}")
+
+
+@pytest.mark.parametrize(
+    "line", ["/settings temperature", "/settings preset loud", "/settings a b c"]
+)
+async def test_settings_say_how_they_are_written(console: Console, line: str) -> None:
+    assert (await console.command(line)).startswith("Write /settings NAME VALUE")
+
+
+async def test_a_setting_that_there_is_not_is_told_in_the_same_way(console: Console) -> None:
+    assert (await console.command("/settings warmth 5")).startswith("Write /settings NAME VALUE")
+
+
+async def test_why_says_how_the_last_reply_came_about(
+    console: Console, engine: ScriptedEngine
+) -> None:
+    assert await console.command("/why") == "I haven't said anything yet."
+    engine.script = lambda request: ["hello there, you" if len(engine.asked) == 1 else "fine"]
+    await console.respond("hello there, you")
+    answer = await console.command("/why")
+    assert "Model: scripted" in answer
+    assert "from “hello there, you” on" in answer
+    assert f"Refused ({Fault.ECHO.value}): “hello there, you”" in answer
+    assert "temperature 1.1" in answer  # the second try is warmer
+
+
+async def test_help_names_every_command(console: Console) -> None:
+    answer = await console.command("/help")
+    for command in COMMANDS:
+        assert command in answer
+
+
+def test_a_pipe_understands_the_commands_and_says_none_of_them_to_the_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with asyncio.Runner() as runner:
+        database = runner.run(open_in(tmp_path))
+        engine = ScriptedEngine()
+        lines = ["hi\n", "/settings top_k 5\n", " /nonsense of mine\n", "/reset\n", "/quit\n", "hm"]
+        exit_code = answer_all(runner, build_console(database, engine), iter(lines))
+        runner.run(database.close())
+    shown = capsys.readouterr()
+    assert len(engine.asked) == 1
+    assert shown.out.startswith("reply ")
+    assert "top_k 5" in " ".join(shown.out.split())
+    assert shown.out.endswith("I've started over: I no longer use what we said before.\n")
+    assert shown.err == (
+        "There's no command /nonsense: the commands are /reset, /settings, /why, /help, /quit.\n"
+    )
+    assert exit_code == EXIT_UNANSWERED

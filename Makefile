@@ -5,7 +5,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: help run test check soak bench locales settings tree clean
+.PHONY: help run test check soak bench locales settings tree structure clean
 
 help:
 	@echo "make run      set up, then run the bot (python -m bot)"
@@ -16,6 +16,7 @@ help:
 	@echo "make locales  collect the sentences and compile the catalogues"
 	@echo "make settings write docs/settings.md anew"
 	@echo "make tree     every Python file and what it is for"
+	@echo "make structure  how large the parts are, and whether they go round in a circle"
 	@echo "make clean    remove what was built; .env and data/ stay"
 
 run: $(VENV)/run.stamp
@@ -28,7 +29,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest tests/project/test_architecture.py tests/project/test_style.py
+	$(BIN)/pytest tests/project/test_tower.py tests/project/test_architecture.py tests/project/test_style.py
 
 soak: $(VENV)/dev.stamp
 	$(BIN)/pytest -m soak
@@ -46,6 +47,9 @@ settings: $(VENV)/run.stamp
 
 tree: | $(BIN)/python
 	@$(BIN)/python -m handbook.tree
+
+structure: | $(BIN)/python
+	@$(BIN)/python -m handbook.structure
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

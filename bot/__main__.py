@@ -13,10 +13,9 @@ import signal
 import sys
 import time
 from collections.abc import Coroutine, Sequence
-from pathlib import Path
 from typing import Any
 
-from bot.errors import EXIT_UNAVAILABLE, ChatError, SeveralWrongSettingsError, StartError
+from bot.errors import ChatError, StartError
 from bot.terminal.arguments import build_parser
 from bot.texts import DEMONSTRATION, explain, mark, say, terminal_locale
 
@@ -36,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return COMMANDS[options.command](options)
     except ChatError as error:
-        print(tell(error, locale), file=sys.stderr)
+        print(explain(error, locale), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
@@ -44,13 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our lines is gone; without this Python complains once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE_CLOSED
-
-
-def tell(error: ChatError, locale: str) -> str:
-    """The sentence of `error`; one a line where it holds several."""
-    if isinstance(error, SeveralWrongSettingsError):
-        return "\n".join(explain(mistake, locale) for mistake in error.mistakes)
-    return explain(error, locale)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -230,49 +222,9 @@ def _database(options: argparse.Namespace) -> int:
 
     settings = load_settings(os.environ)
     configure_logs("WARNING", settings.log_format, secrets=settings.secrets)
-    return asyncio.run(_ACTIONS[options.action](settings.database_url, options))
+    from bot.terminal.database_actions import ACTIONS
 
-
-async def _upgrade(url: str, options: argparse.Namespace) -> int:
-    from bot.store.upkeep.by_hand import upgrade
-
-    if await upgrade(url):
-        print(say("The database now has the schema of this version.", options.locale))
-    else:
-        print(say("The database has the schema of this version already.", options.locale))
-    return 0
-
-
-async def _backup(url: str, options: argparse.Namespace) -> int:
-    from bot.store.database.connect import address_of
-    from bot.store.upkeep.by_hand import backup
-
-    original = address_of(url).path or Path("banter.db")
-    beside = f"{original.stem}-{time.strftime('%Y%m%d-%H%M%S')}{original.suffix}"
-    path = await backup(url, Path(options.file or original.with_name(beside)))
-    print(
-        say(
-            "The copy is {path}: erasing someone's data does not change it, so delete it in time.",
-            options.locale,
-            path=path,
-        )
-    )
-    return 0
-
-
-async def _check(url: str, options: argparse.Namespace) -> int:
-    from bot.store.upkeep.by_hand import check
-
-    findings = await check(url)
-    for finding in findings:
-        print(tell(finding, options.locale), file=sys.stderr)
-    if findings:
-        return EXIT_UNAVAILABLE
-    print(say("The database is sound.", options.locale))
-    return 0
-
-
-_ACTIONS = {"upgrade": _upgrade, "backup": _backup, "check": _check}
+    return asyncio.run(ACTIONS[options.action](settings.database_url, options))
 
 
 def _version(options: argparse.Namespace) -> int:

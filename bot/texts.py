@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from bot.errors import ChatError, RefusedError
+from bot.errors import ChatError, RefusedError, SeveralWrongSettingsError
 
 LANGUAGES = ("en", "ko")
 FALLBACK_LANGUAGE = "en"
@@ -44,7 +44,9 @@ def say(sentence: str, locale: str, **values: object) -> str:
 
 
 def explain(error: ChatError, locale: str) -> str:
-    """The sentence of `error` in the language of `locale`."""
+    """The sentence of `error` in the language of `locale`; one a line where it holds several."""
+    if isinstance(error, SeveralWrongSettingsError):
+        return "\n".join(explain(mistake, locale) for mistake in error.mistakes)
     return say(error.sentence, locale, **error.values)
 
 

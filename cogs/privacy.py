@@ -147,9 +147,13 @@ def privacy_answer(facts: PrivacyFacts, locale: str) -> str:
 
 def _place(facts: PrivacyFacts, locale: str) -> str:
     if facts.is_encrypted:
-        return say("- It's kept, encrypted, in the database of the person who runs me.", locale)
+        return say(
+            "- It's kept in the database of the person who runs me; the texts are encrypted there.",
+            locale,
+        )
     return say(
-        "- It's kept in the database of the person who runs me; I don't encrypt it there.", locale
+        "- It's kept in the database of the person who runs me; I don't encrypt the texts there.",
+        locale,
     )
 
 

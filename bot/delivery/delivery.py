@@ -3,8 +3,7 @@
 An accepted utterance becomes a ticket in its scope's line before the first await, because
 discord.py runs every event as a task of its own. One worker a scope takes the tickets in order.
 The inbox row of an utterance goes from pending (taken in) over answered (the reply is stored)
-to done (every part was sent); after a crash the row says where to go on. Without a database
-everything goes on, without the inbox.
+to done (all was sent); after a crash the row says where to go on. A database is not needed.
 """
 
 import asyncio

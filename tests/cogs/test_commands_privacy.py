@@ -51,10 +51,10 @@ async def test_privacy_answers_everywhere_and_without_a_database(tmp_path: Path)
 @pytest.mark.parametrize(
     ("key", "sentence"),
     [
-        (None, "kept, encrypted, in the database"),
-        ("secret", "kept, encrypted, in the database"),
-        ("off", "I don't encrypt it there."),
-        (" OFF ", "I don't encrypt it there."),
+        (None, "the texts are encrypted there."),
+        ("secret", "the texts are encrypted there."),
+        ("off", "I don't encrypt the texts there."),
+        (" OFF ", "I don't encrypt the texts there."),
     ],
 )
 async def test_privacy_says_whether_the_texts_are_encrypted(

@@ -171,7 +171,7 @@ def test_the_page_of_settings_names_each_with_its_default() -> None:
 
 @pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: path.name)
 def test_every_slash_command_named_exists(path: Path) -> None:
-    in_terminal = set(re.findall(r'"/([a-z]+)"', read(ROOT / "bot" / "console.py")))
+    in_terminal = set(re.findall(r'"/([a-z]+)"', read(ROOT / "bot" / "terminal" / "console.py")))
     groups = {name.partition(" ")[0] for name in slash_commands()}
     assert slashed(read(path)) <= slash_commands() | in_terminal | groups
 

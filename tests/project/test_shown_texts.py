@@ -21,6 +21,7 @@ TERMINAL = (
     "bot.__main__",
     "bot.terminal.arguments",
     "bot.terminal.console",
+    "bot.terminal.database_actions",
     "bot.playground.playground",
     "bot.doctor",
 )

@@ -12,11 +12,11 @@ DYING = """
 import asyncio, os, sys
 from pathlib import Path
 from sqlalchemy import event
-from bot.store.database.database import open_database
+from bot.store.upkeep.opening import open_database
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from tests.store.talk import draft, said
-from bot.ports import Head, Rejected
+from bot.answering.ports import Head, Rejected
 
 async def main(folder, statements):
     database = await open_database(

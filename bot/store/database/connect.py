@@ -1,6 +1,7 @@
 """Makes engines: addresses, pragmas and the way a transaction begins."""
 
 import os
+import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from bot.errors import DatabaseError
+from bot.store.database.failures import start_failures_explained
 
 # Only with the driver: the settings complete what people write.
 _SQLITE, _POSTGRESQL = "sqlite+aiosqlite", "postgresql+asyncpg"
@@ -77,7 +79,10 @@ def _malformed() -> DatabaseError:
 
 
 def make_private_file(address: Address) -> None:
-    """Make SQLite's folder and an empty file only its owner can read; the WAL inherits that."""
+    """Make SQLite's folder and an empty file only its owner can read; the WAL inherits that.
+
+    The file is opened once: aiosqlite leaves a thread that complains when it cannot open one.
+    """
     if address.path is None:
         return
     try:
@@ -91,6 +96,8 @@ def make_private_file(address: Address) -> None:
             path=address.path,
             reason=error.strerror,
         ) from error
+    with start_failures_explained(str(address)):
+        sqlite3.connect(address.path).close()
 
 
 def serving_engine(address: Address, busy_seconds: float) -> AsyncEngine:

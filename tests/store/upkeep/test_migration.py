@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sqlite3
 import stat
+import threading
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -220,6 +221,17 @@ async def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path: Path) -> N
     (tmp_path / "banter.db").mkdir()
     with pytest.raises(DatabaseError, match="cannot be written"):
         await opened(f"sqlite+aiosqlite:///{tmp_path}/banter.db", tmp_path)
+
+
+def test_a_file_that_cannot_be_opened_leaves_no_thread_that_complains(tmp_path: Path) -> None:
+    """A thread of aiosqlite that ends after its event loop would write a traceback."""
+    (tmp_path / "banter.db").mkdir()
+    address = address_of(f"sqlite+aiosqlite:///{tmp_path}/banter.db")
+    before = set(threading.enumerate())
+    for _ in range(20):
+        with pytest.raises(DatabaseError, match="cannot be written"):
+            asyncio.run(migrate(address))
+    assert not set(threading.enumerate()) - before
 
 
 async def test_a_read_only_file_is_refused(sqlite_url: str, tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.__main__ import tell
 from bot.errors import SeveralWrongSettingsError, WrongSettingsError
 from bot.settings.settings import VARIABLES
 from bot.terminal.arguments import build_parser
+from bot.texts import explain
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "transformers", "discord", "sqlalchemy", "pydantic", "dotenv", "aiohttp")
@@ -245,8 +245,8 @@ def test_the_database_is_made_checked_and_copied(tmp_path: Path) -> None:
 
 def test_several_mistakes_are_told_in_the_language_of_the_terminal() -> None:
     mistakes = [WrongSettingsError("{name} is odd.", name=name) for name in ("A", "B")]
-    assert tell(SeveralWrongSettingsError(mistakes), "en") == "A is odd.\nB is odd."
-    assert tell(mistakes[0], "en") == "A is odd."
+    assert explain(SeveralWrongSettingsError(mistakes), "en") == "A is odd.\nB is odd."
+    assert explain(mistakes[0], "en") == "A is odd."
 
 
 @pytest.mark.parametrize("locale", ["en", "ko"])

@@ -71,11 +71,10 @@ async def test_the_scores_of_all_candidates_are_stored_with_the_turn(database: D
         others = connection.execute("SELECT scores FROM candidate ORDER BY rank").fetchall()
     assert [role for role, _ in chosen] == ["user", "bot"]
     assert chosen[0][1] is None
-    likelihoods = {"mean_logprob", "mean_logprob_alone", "num_tokens"}
-    names = likelihoods | {"echo", "repetition", "in_reply", "score"}
+    names = {"mean_logprob", "mean_logprob_alone", "num_tokens", "score"}
     scores = json.loads(chosen[1][1])
     assert scores.keys() == names
-    assert (scores["mean_logprob"], scores["mean_logprob_alone"], scores["echo"]) == (-1, -1, 0)
+    assert (scores["mean_logprob"], scores["mean_logprob_alone"]) == (-1, -1)
     assert [json.loads(one).get("fault") for (one,) in others] == [None, "echo", "empty"]
     assert json.loads(others[0][0]).keys() == names
 

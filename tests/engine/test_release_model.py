@@ -8,6 +8,7 @@ import pytest
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.checkpoints.checkpoint import inspect_checkpoint, resolve_model
 from bot.engine.checkpoints.fetch import fetch
+from bot.engine.checkpoints.hub import Hub
 from bot.engine.checkpoints.manifest import (
     MANIFEST,
     FileRecord,
@@ -96,7 +97,7 @@ def test_the_fetched_model_is_found_by_its_name_and_whole(models: Path, folder: 
 
 
 def test_a_fetch_of_that_commit_finds_it_and_asks_no_hub(models: Path, folder: Path) -> None:
-    fetched = fetch(release.MODEL, release.COMMIT, models)
+    fetched = fetch(release.MODEL, release.COMMIT, models, Hub("http://127.0.0.1:9"))
     assert (fetched.folder.resolve(), fetched.fresh) == (folder, False)
 
 

@@ -1,0 +1,5 @@
+"""The bot on a simulated Discord, as the tests of the cogs have it."""
+
+from tests.cogs.conftest import database, engine, overrides, settings, stage
+
+__all__ = ["database", "engine", "overrides", "settings", "stage"]

@@ -4,12 +4,15 @@ Linux may let a thread that wakes wait behind one that computes, though another 
 moves it some milliseconds later. An answer wakes some thirty times: see docs/adr/0021.
 """
 
+import logging
 import os
 import random
 import sys
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -33,6 +36,7 @@ def divided_cores(num_threads: int) -> Iterator[frozenset[int] | None]:
     except OSError:  # some sandboxes forbid it
         yield None
         return
+    logger.info("Core %d of %d is left to everything but the model.", ours, len(cores))
     try:
         yield frozenset(cores) - {ours}
     finally:

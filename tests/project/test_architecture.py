@@ -55,6 +55,7 @@ HOMES = {
 BLIND = {
     "bot": ("cogs", "training", "evaluation", "benchmarks", "handbook", "tests"),
     "bot.rendering": ("bot.ports",),
+    "bot.store": ("bot.engine",),
     # The engine for many replies knows the way on CUDA by a Protocol.
     "bot.engine.batching.engine": ("bot.engine.batching.cuda",),
     "bot.engine.batching.worker": ("bot.engine.batching.cuda",),

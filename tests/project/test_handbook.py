@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bot.settings.settings import VARIABLES
+from handbook import structure
 from handbook.settings_page import EXAMPLE, entries, settings_page
 from handbook.tree import first_sentence, packages, tree
 from tests.project.source_tree import PACKAGES, ROOT
@@ -61,3 +62,45 @@ def test_the_tree_says_the_first_sentence_of_a_file(tmp_path: Path) -> None:
     none, one = list(tree(tmp_path))[1:]
     assert none.split() == ["none.py"]
     assert one.split(maxsplit=1) == ["one.py", "Makes one, 1.5 times as large."]
+
+
+TOLD = '''"""A file with 7 lines of code."""
+
+# why
+import bot.two
+
+
+def told() -> str:
+    """Says it.
+
+    In two lines.
+    """
+    text = """this is text
+and counts"""
+    return text  # so
+
+
+def untold() -> None:
+    pass
+'''
+
+
+def test_the_table_of_the_structure_counts_code_circles_and_docstrings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in (
+        ("bot/one.py", TOLD),
+        ("bot/two.py", "def late():\n    import bot.one\n"),
+        ("cogs/three.py", "import bot.one\n"),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert structure.main([str(tmp_path)]) == 0
+    _, *rows, circle = capsys.readouterr().out.splitlines()
+    assert [row.split() for row in rows] == [
+        # folder, files, lines, code, longest file/median, function/median, circles, docstrings
+        ["bot", "2", "20", "9", "18/10", "8/2", "1", "33%"],
+        ["cogs", "1", "1", "1", "1/1", "0/0", "0", "–"],
+        ["all", "3", "21", "10", "18/2", "8/2", "1", "33%"],
+    ]
+    assert circle == "circle: bot.one bot.two"

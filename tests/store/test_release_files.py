@@ -271,3 +271,7 @@ async def test_another_key_does_not_open_it(kind: str, tmp_path: Path) -> None:
         await open_database(
             url_of(tmp_path), history_key="another", key_path=tmp_path / "banter.db.key"
         )
+
+
+def test_the_roles_of_turns_keep_their_names() -> None:
+    assert [role.value for role in Role] == ["user", "bot"]

@@ -1,10 +1,9 @@
-"""Files and words that a later version, or a supervisor, finds under the name they always had."""
+"""Files that a later version, or a supervisor, finds under the name they always had."""
 
 import asyncio
 import os
 from pathlib import Path
 
-from bot.dialogue.turn import Role
 from bot.settings.settings import load_settings
 from bot.startup.foundation import key_path_for
 from bot.startup.heartbeat import heartbeat, is_alive
@@ -47,7 +46,3 @@ def test_the_database_and_its_key_lie_where_they_lay(tmp_path: Path) -> None:
     assert url == "sqlite+aiosqlite:///data/banter.db"
     assert key_path_for(url) == Path("data/banter.db.key")
     assert key_path_for("postgresql+asyncpg://host/name") == Path("data/history.key")
-
-
-def test_the_roles_of_turns_keep_their_names() -> None:
-    assert [role.value for role in Role] == ["user", "bot"]

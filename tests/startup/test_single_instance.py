@@ -119,9 +119,12 @@ def test_a_lock_that_may_only_be_read_is_seen_and_taken(tmp_path: Path) -> None:
 def test_a_child_process_does_not_keep_the_lock(tmp_path: Path) -> None:
     with only_instance("token", tmp_path):
         child = subprocess.Popen(
-            [sys.executable, "-c", "import sys; sys.stdin.read()"],
+            [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"],
             stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             close_fds=False,
         )
     with child:
+        assert child.stdout is not None
+        child.stdout.readline()  # the kernel may close files a moment after the program has begun
         assert not is_running("token", tmp_path)

@@ -44,5 +44,5 @@ class EngineLimits:
 
     @property
     def runs_of_a_member(self) -> int:
-        """How many requests of one member run at once: whoever comes next finds a place."""
+        """How many requests of one member run at once: the next member finds a place."""
         return max(1, self.num_rows // 4)

@@ -19,7 +19,7 @@ class Errands:
     """Errands that wait for the engine's thread, which takes a step of each in turn.
 
     `add` and `len` are for any thread, the rest for the engine's. `explain` makes of an exception
-    the one that whoever asked gets to see, or raises where the engine itself is at its end.
+    the one that the waiting task gets, or raises where the engine itself is at its end.
     """
 
     def __init__(self, explain: Callable[[Exception], BaseException]) -> None:
@@ -53,7 +53,7 @@ class Errands:
             _answer(future, end.value)
         except Exception as error:
             self._fail(future, error)
-        except BaseException as error:  # it is in no line any more: nobody else would answer it
+        except BaseException as error:  # it is in no line any more: no other code would answer it
             _answer(future, error)
             raise
         else:
@@ -79,7 +79,7 @@ class Errands:
 
 def _answer(future: "Future[Any]", outcome: object) -> None:
     if not future.set_running_or_notify_cancel():
-        return  # whoever asked has gone
+        return  # the caller has gone
     if isinstance(outcome, BaseException):
         future.set_exception(answerable(outcome))
     else:

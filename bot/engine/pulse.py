@@ -1,4 +1,4 @@
-"""The sign of life of an engine's thread: written there, read by whoever watches it.
+"""The sign of life of an engine's thread: written there, read by the task that watches it.
 
 No torch here.
 """
@@ -14,7 +14,7 @@ from typing import Protocol
 
 from bot.engine.protocol import Engine
 
-# A round is what a thread does between two beats. Of one like which none was seen yet: 512 tokens
+# A round is what a thread does between two ticks. Of one like which none was seen yet: 512 tokens
 # of a prompt take a large model on an old processor 10 s and more, on a busy one much more.
 UNKNOWN_SECONDS = 60.0
 LEAST_SECONDS = 10.0  # rounds of 50 ms, and what a busy machine or swapping makes of them
@@ -23,7 +23,7 @@ NUM_LINES = 8  # of the place where a thread hangs
 
 
 class Pulse:
-    """Beats while an engine's thread has work; still for too long, it hangs.
+    """Ticks while an engine's thread has work; still for too long, it hangs.
 
     The patience grows with what a round is expected to take: its tokens, at the best rate that
     was seen (many at once are faster than one, so one alone says too much, never too little),
@@ -33,9 +33,9 @@ class Pulse:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.num_beats = 0
+        self.num_ticks = 0
         self.is_working = False
-        self.is_dead = False  # the thread will do nothing any more
+        self.has_ended = False  # the thread will do nothing any more
         self._clock = clock
         self._longest_seconds = 0.0
         self._token_seconds = inf
@@ -50,7 +50,7 @@ class Pulse:
     def beat(self, num_tokens: int | None = 0) -> None:
         """A round begins, and the last one has ended; in the engine's thread.
 
-        `num_tokens` go through the network in it; None: nobody knows.
+        `num_tokens` go through the network in it; None: that is not known.
         """
         now = self._clock()
         if self._began_at is not None:
@@ -60,13 +60,13 @@ class Pulse:
                 self._token_seconds = min(self._token_seconds, seconds / self._num_tokens)
         self._began_at, self._num_tokens = now, num_tokens
         self._thread_id = threading.get_ident()
-        self.num_beats += 1
+        self.num_ticks += 1
 
     def miss(self) -> None:
         """The round did not come to its tokens: how long it took says nothing of them."""
         self._num_tokens = None
 
-    def rest(self) -> None:
+    def idle(self) -> None:
         """Nothing is left to do; in the engine's thread."""
         self.beat()
         self._began_at = None
@@ -74,17 +74,17 @@ class Pulse:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Work of which nobody knows how long it takes; in the engine's thread."""
+        """Work of unknown length; in the engine's thread."""
         self.wake()
         self.beat(None)
         try:
             yield
         finally:
-            self.rest()
+            self.idle()
 
-    def die(self) -> None:
+    def end(self) -> None:
         """The thread ends though there is work."""
-        self.is_dead = True
+        self.has_ended = True
 
     @property
     def patience_seconds(self) -> float:
@@ -105,7 +105,7 @@ class Pulse:
         )
 
 
-class LivingEngine(Engine, Protocol):
+class WatchableEngine(Engine, Protocol):
     """An engine that shows whether its thread lives."""
 
     @property

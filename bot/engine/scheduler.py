@@ -34,7 +34,7 @@ class Job:
         self.place = place
 
     def stop_if_unwanted(self) -> None:
-        """Raise WithdrawnError or DeadlineError where nobody waits for it any more."""
+        """Raise WithdrawnError or DeadlineError where its answer is not wanted any more."""
         if self.abandoned.cancelled or self.request.cancellation.cancelled:
             raise WithdrawnError
         if self.request.deadline is not None and time.monotonic() > self.request.deadline:
@@ -45,7 +45,7 @@ class Job:
         return self.future.set_running_or_notify_cancel()
 
     def fail(self, error: BaseException) -> None:
-        """Answer with `error`, whether it waits or runs; whoever has an answer keeps it."""
+        """Answer with `error`, whether it waits or runs, unless it has an answer."""
         if self.future.done() or not (self.future.running() or self.begin()):
             return
         self.future.set_exception(answerable(error))
@@ -64,7 +64,7 @@ class WaitingLine:
 
     Next is the server with the fewest running jobs, then the one that was served longest ago;
     in it the member likewise; and of a member the oldest job. A member of whom `most_of_a_member`
-    run already is passed over (user 0 is nobody in particular). Not for several threads at once.
+    run already is passed over (user 0 stands for no member). Not for several threads at once.
     """
 
     def __init__(self, most_of_a_member: int = sys.maxsize) -> None:
@@ -92,7 +92,7 @@ class WaitingLine:
         self._order = None
 
     def first(self) -> Job | None:
-        """The job whose turn it is, if somebody's is."""
+        """The job whose turn it is, if any may run."""
         return next(filter(self._may_run, self._arranged()), None)
 
     def next(self) -> Job | None:
@@ -114,10 +114,10 @@ class WaitingLine:
             if self._running[name] <= 0:
                 del self._running[name]
         if not self._jobs and not self._running:
-            self._served.clear()  # nobody waits: everybody is equal again
+            self._served.clear()  # no job waits: all members are equal again
 
     def in_order(self) -> list[Job]:
-        """The waiting jobs in the order in which they would be taken, if nobody else came."""
+        """The waiting jobs in the order in which they would be taken, if no other came."""
         return list(self._arranged())
 
     def _may_run(self, job: Job) -> bool:
@@ -167,7 +167,7 @@ def _begin(job: Job, running: Counter[_Name], served: dict[_Name, int], now: int
 
 
 def split_unwanted(jobs: Iterable[Job]) -> list[tuple[Job, Exception]]:
-    """The jobs that nobody waits for any more, each with the error to answer it with."""
+    """The jobs that are not wanted any more, each with the error to answer it with."""
     unwanted: list[tuple[Job, Exception]] = []
     for job in jobs:
         try:

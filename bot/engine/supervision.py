@@ -1,4 +1,4 @@
-"""An engine that is opened anew when its thread hangs or has died.
+"""An engine that is opened again when its thread hangs or has ended.
 
 Python cannot end a thread: a hung one is left behind, with its model, until it goes on by itself
 or the bot ends. Nothing in the same process can notice a thread that also keeps Python's lock.
@@ -20,7 +20,7 @@ from bot.engine.protocol import (
     Prediction,
     PredictionRequest,
 )
-from bot.engine.pulse import LivingEngine, Pulse
+from bot.engine.pulse import Pulse, WatchableEngine
 from bot.errors import (
     DeadlineError,
     EngineBrokenError,
@@ -30,28 +30,28 @@ from bot.errors import (
 )
 
 T = TypeVar("T")
-Open = Callable[[], Awaitable[LivingEngine]]
+Open = Callable[[], Awaitable[WatchableEngine]]
 Pause = Callable[[float], Awaitable[None]]
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 CLOSE_SECONDS = 5.0  # for the running step: a stopping bot has no time for more
 OPEN_SECONDS = 300.0  # a disk that is gone hangs as well
-# Whoever hangs again and again hangs over no single request, and may leave its weights in memory
-# each time: a fresh start of the whole bot does more then.
+# An engine that hangs again and again hangs over no single request, and may leave its weights in
+# memory each time: a fresh start of the whole bot does more then.
 MOST_REBUILDS = 3
 REBUILDS_SECONDS = 600.0
 
 
-class _Life:
+class _OpenEngine:
     """An engine from its opening to its end, and the calls that wait for it."""
 
-    def __init__(self, engine: LivingEngine) -> None:
+    def __init__(self, engine: WatchableEngine) -> None:
         self.engine = engine
         self._limits: set[asyncio.Timeout] = set()
         self._reason: type[EngineError] = EngineClosedError
 
-    async def ask(self, question: Callable[[LivingEngine], Awaitable[T]]) -> T:
+    async def ask(self, question: Callable[[WatchableEngine], Awaitable[T]]) -> T:
         """The answer to `question`, or what `end` was told."""
         limit = asyncio.timeout(None)
         try:
@@ -66,7 +66,7 @@ class _Life:
             self._limits.discard(limit)
 
     def end(self, reason: type[EngineError]) -> None:
-        """Answer everybody who waits with `reason`."""
+        """Answer every call that waits with `reason`."""
         self._reason = reason
         limits, self._limits = self._limits, set()
         for limit in limits:
@@ -76,14 +76,16 @@ class _Life:
 class SupervisedEngine:
     """Implements bot.engine.protocol.Engine with one that is replaced when its thread is lost.
 
-    Used from one event loop. Whoever asked the lost one gets EngineStuckError, whoever asks while
-    the next one is opened waits for it; where there is no next one, everybody gets
-    EngineBrokenError.
+    Used from one event loop. A call that waits for the lost one raises EngineStuckError, a call
+    that comes while the next one is opened waits for it; where there is no next one, every call
+    raises EngineBrokenError.
     """
 
-    def __init__(self, first: LivingEngine, reopen: Open, *, pause: Pause = asyncio.sleep) -> None:
+    def __init__(
+        self, first: WatchableEngine, reopen: Open, *, pause: Pause = asyncio.sleep
+    ) -> None:
         """`pause` waits some seconds."""
-        self._life = _Life(first)
+        self._current = _OpenEngine(first)
         self._reopen = reopen
         self._pause = pause
         self._is_broken = False
@@ -100,31 +102,28 @@ class SupervisedEngine:
     @property
     def info(self) -> EngineInfo:
         """What is served."""
-        return self._life.engine.info
+        return self._current.engine.info
 
     def load(self) -> EngineLoad:
         """What is going on now."""
-        return self._life.engine.load() if self._settled.is_set() else EngineLoad(0, 0, 0.0)
+        return self._current.engine.load() if self._settled.is_set() else EngineLoad(0, 0, 0.0)
 
     async def generate(self, request: GenerationRequest) -> list[Completion]:
         """Run `request`; see Engine.generate."""
-        life = await self._living(request.deadline)
-        return await life.ask(lambda engine: engine.generate(request))
+        return await self._ask(lambda engine: engine.generate(request), request.deadline)
 
     async def score(self, passages: Sequence[Passage]) -> list[tuple[float, ...]]:
         """How likely the passages are; see Engine.score."""
-        life = await self._living(None)
-        return await life.ask(lambda engine: engine.score(passages))
+        return await self._ask(lambda engine: engine.score(passages))
 
     async def predict(self, request: PredictionRequest) -> Prediction:
         """Go on with a text; see Engine.predict."""
-        life = await self._living(request.deadline)
-        return await life.ask(lambda engine: engine.predict(request))
+        return await self._ask(lambda engine: engine.predict(request), request.deadline)
 
     def forget(self, num_erasures: int) -> None:
         """Keep nothing of what was read before; see Engine.forget."""
         self._num_erasures = num_erasures  # the next engine keeps nothing of it either
-        self._life.engine.forget(num_erasures)
+        self._current.engine.forget(num_erasures)
 
     async def close(self) -> None:
         """Close the engine; one that does not end is left behind."""
@@ -137,33 +136,31 @@ class SupervisedEngine:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
             # a broken one was left behind before
-            if not self._is_broken and not await self._let_go(self._life.engine):
+            if not self._is_broken and not await self._let_go(self._current.engine):
                 logger.warning("The engine does not end: it is left behind.")
-            self._life.end(EngineClosedError)
+            self._current.end(EngineClosedError)
             for task in self._left_behind:
                 task.cancel()
             await asyncio.gather(*self._left_behind, return_exceptions=True)
 
-    async def _living(self, deadline: float | None) -> _Life:
-        if not self._settled.is_set():
-            await self._wait_for_the_next(deadline)
+    async def _ask(
+        self, question: Callable[[WatchableEngine], Awaitable[T]], deadline: float | None = None
+    ) -> T:
+        """What the engine answers; while the next one is opened, it is waited for."""
+        try:
+            async with asyncio.timeout(None if deadline is None else deadline - time.monotonic()):
+                await self._settled.wait()
+        except TimeoutError:
+            raise DeadlineError from None
         if self._is_closed:
             raise EngineClosedError
         if self._is_broken:
             raise EngineBrokenError
-        return self._life
-
-    async def _wait_for_the_next(self, deadline: float | None) -> None:
-        limit = asyncio.timeout(None if deadline is None else deadline - time.monotonic())
-        try:
-            async with limit:
-                await self._settled.wait()
-        except TimeoutError:
-            raise DeadlineError from None
+        return await self._current.ask(question)
 
     async def _watch(self) -> None:
         while not self._is_broken:
-            loss = await self._loss(self._life.engine.pulse)
+            loss = await self._loss(self._current.engine.pulse)
             try:
                 await self._replace(loss)
             except Exception:  # whatever it was: the bot can be started again
@@ -173,11 +170,11 @@ class SupervisedEngine:
 
     async def _loss(self, pulse: Pulse) -> str:
         """Return when the thread is lost; says how."""
-        num_beats, still_seconds = -1, 0.0
-        while not pulse.is_dead:
+        num_ticks, still_seconds = -1, 0.0
+        while not pulse.has_ended:
             await self._pause(LOOK_SECONDS)
-            if not pulse.is_working or pulse.num_beats != num_beats:
-                num_beats, still_seconds = pulse.num_beats, 0.0
+            if not pulse.is_working or pulse.num_ticks != num_ticks:
+                num_ticks, still_seconds = pulse.num_ticks, 0.0
                 continue
             # Counted in looks, not by a clock: a bot that was paused as a whole does not hang.
             still_seconds += LOOK_SECONDS
@@ -186,8 +183,8 @@ class SupervisedEngine:
         return "has ended"
 
     async def _replace(self, loss: str) -> None:
-        """Answer those who wait, and open the next engine. Raises what the opening does."""
-        lost, now = self._life, time.monotonic()
+        """Answer the calls that wait, and open the next engine. Raises what the opening does."""
+        lost, now = self._current, time.monotonic()
         self._settled.clear()
         logger.error("The engine's thread %s. It is at:\n%s", loss, lost.engine.pulse.where())
         is_hopeless = (
@@ -199,16 +196,16 @@ class SupervisedEngine:
             logger.error("It was opened %d times of late: this does not help.", MOST_REBUILDS)
             return
         self._rebuilt_at.append(now)
-        if lost.engine.pulse.is_dead:  # its weights can be freed first
+        if lost.engine.pulse.has_ended:  # its weights can be freed first
             await self._let_go(lost.engine)
         else:
             self._leave_behind(lost.engine)
         async with asyncio.timeout(OPEN_SECONDS):
-            self._life = _Life(await self._reopen())
-        self._life.engine.forget(self._num_erasures)
+            self._current = _OpenEngine(await self._reopen())
+        self._current.engine.forget(self._num_erasures)
         logger.info("The engine has been opened again.")
 
-    async def _let_go(self, engine: LivingEngine) -> bool:
+    async def _let_go(self, engine: WatchableEngine) -> bool:
         """Close `engine` if it can be done soon; whether it could. Else it is left behind."""
         closing = self._leave_behind(engine)
         limit = asyncio.ensure_future(self._pause(CLOSE_SECONDS))
@@ -218,7 +215,7 @@ class SupervisedEngine:
             closing.result()
         return closing.done()
 
-    def _leave_behind(self, engine: LivingEngine) -> "asyncio.Task[None]":
+    def _leave_behind(self, engine: WatchableEngine) -> "asyncio.Task[None]":
         """Close `engine` when its thread goes on, should it do so."""
         closing = asyncio.create_task(engine.close())
         self._left_behind.add(closing)

@@ -12,7 +12,6 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
@@ -24,19 +23,7 @@ EXIT_SECONDS = 10.0
 _EXIT_LEFT_BEHIND = 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    future: "Future[Any]"
-    run: Callable[[], Any]
-
-    def do(self) -> None:
-        """Run it, unless it was cancelled; whoever waits gets its error, whatever that is."""
-        if not self.future.set_running_or_notify_cancel():
-            return
-        try:
-            self.future.set_result(self.run())
-        except BaseException as error:
-            self.future.set_exception(error)
+_Work = tuple["Future[Any]", Callable[[], Any]]  # runs, unless its future was cancelled
 
 
 class _Daemon(threading.Thread):
@@ -61,7 +48,7 @@ class EngineThread(Executor):
         self._is_shut = False
         self._thread = _Daemon(target=_run, args=(self._submitted, cores), name=name, daemon=True)
         self._thread.start()
-        # An engine that nobody closed, or whose close was given up, lets its thread go, too.
+        # An engine that was not closed, or whose close was given up, lets its thread go, too.
         weakref.finalize(self, self._submitted.put, None).atexit = False
         self._end = partial(_end, self._thread)
         atexit.register(self._end)
@@ -72,7 +59,7 @@ class EngineThread(Executor):
         with self._lock:
             if self._is_shut:
                 raise RuntimeError("the engine's thread takes nothing more")
-            self._submitted.put(_Work(future, partial(fn, *args, **kwargs)))
+            self._submitted.put((future, partial(fn, *args, **kwargs)))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor has it
@@ -103,8 +90,13 @@ def _end(thread: threading.Thread) -> None:
 def _run(submitted: "SimpleQueue[_Work | None]", cores: frozenset[int] | None) -> None:
     _keep_to(cores)
     while (work := submitted.get()) is not None:
-        work.do()
-        del work  # it holds the model while the thread waits for the next
+        future, run = work
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(run())
+            except BaseException as error:  # the waiting task gets it, whatever it is
+                future.set_exception(error)
+        del work, future, run  # they hold the model while the thread waits for the next
 
 
 def _keep_to(cores: frozenset[int] | None) -> None:
@@ -123,4 +115,4 @@ def _cancel_all(submitted: "SimpleQueue[_Work | None]") -> None:
         with suppress(Empty):
             work = submitted.get_nowait()
             if work is not None:
-                work.future.cancel()
+                work[0].cancel()

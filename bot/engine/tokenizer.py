@@ -19,7 +19,6 @@ from transformers import PreTrainedTokenizerFast
 from bot.dialogue.prompt import Line
 from bot.dialogue.turn import Role
 from bot.engine.checkpoints.checkpoint import TOKENIZER_FILES, read_json
-from bot.engine.token_text import token_text
 from bot.errors import EngineClosedError, ModelError
 
 T = TypeVar("T")
@@ -28,6 +27,13 @@ _PLAIN_CLASSES = ("PreTrainedTokenizerFast", "GPT2TokenizerFast", "TokenizersBac
 _PLACE = "\ue000{}\ue001"  # private-use characters, which no chat template holds
 _PLACES = re.compile("\ue000(\\d+)\ue001")
 _CHAT_ROLES = {Role.USER: "user", Role.BOT: "assistant"}
+# A byte-level vocabulary cuts Hangul and emoji anywhere: such a token alone is unreadable.
+_UNREADABLE = "\ufffd"
+_BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")  # SentencePiece's "byte fallback"
+_SPACE_PIECE = "\u2581"  # how SentencePiece writes a space
+# GPT-2 writes these bytes as the letters of their numbers, the others from U+0100 on in order
+# (openai/gpt-2, encoder.py: bytes_to_unicode).
+_OWN_LETTERS = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
 
 
 class ModelTokenizer:
@@ -82,13 +88,16 @@ class ModelTokenizer:
             )
         )
 
-    def piece(self, token_id: int) -> str:
-        """How the vocabulary writes a token; empty for an id that it does not have."""
-        return str(self._backend.convert_ids_to_tokens(token_id) or "")
-
     def token_text(self, token_id: int) -> str:
         """The text of one token; see bot.dialogue.prompt.Tokenizer."""
-        return token_text(self, token_id)
+        piece = str(self._backend.convert_ids_to_tokens(token_id) or "")  # as the vocabulary has it
+        text = self.decode([token_id])
+        if _UNREADABLE in text:
+            spelt = _bytes_of(piece)
+            return text if spelt is None else spelt.decode("utf-8", "surrogateescape")
+        if piece.startswith(_SPACE_PIECE):  # decoding a text's first token takes its space away
+            return piece.replace(_SPACE_PIECE, " ")
+        return text or piece or f"[{token_id}]"
 
     def apply_chat_template(self, lines: Sequence[Line]) -> list[int]:
         """Token ids of a dialogue in the model's own format, ready for the bot's reply.
@@ -147,6 +156,18 @@ class ModelTokenizer:
 
     def _added_in(self, ids: Sequence[int]) -> list[int]:
         return [token_id for token_id in ids if token_id in self._added_ids]
+
+
+def _bytes_of(piece: str) -> bytes | None:
+    """The bytes that `piece` spells; None where it spells none."""
+    if found := _BYTE_PIECE.fullmatch(piece):
+        return bytes([int(found[1], 16)])
+    others = [byte for byte in range(0x100) if byte not in _OWN_LETTERS]
+    letters = {chr(byte): byte for byte in _OWN_LETTERS}
+    letters |= {chr(0x100 + number): byte for number, byte in enumerate(others)}
+    if not all(letter in letters for letter in piece):
+        return None
+    return bytes(letters[letter] for letter in piece)
 
 
 def load_tokenizer(folder: Path) -> ModelTokenizer:

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +24,6 @@ from bot.engine.checkpoints.checkpoint import is_hub_id, license_of, resolve_mod
 from bot.engine.checks import EngineLimits
 from bot.engine.opening import open_engine, open_tokenizer
 from bot.engine.protocol import Engine, TokenizerThread
-from bot.engine.supervision import SupervisedEngine
 from bot.errors import ModelError
 from bot.settings.settings import DATA_FOLDER, EMBEDDED_MODEL, MODELS_FOLDER, Settings
 from bot.startup.cores import divided_cores
@@ -185,8 +183,7 @@ async def _open_model(
 async def _open_engine(
     settings: Settings, folder: Path, model: str, cores: frozenset[int] | None
 ) -> Engine:
-    open_one = partial(
-        open_engine,
+    return await open_engine(
         folder,
         model=model,
         device=settings.device,
@@ -195,7 +192,6 @@ async def _open_engine(
         cores=cores,
         limits=EngineLimits(cache_bytes=settings.kv_cache_mb * 2**20),
     )
-    return SupervisedEngine(await open_one(), open_one)
 
 
 async def _open_reverse(

@@ -13,7 +13,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 from bot.engine.batching.cuda.slot_decoder import Prepare
-from bot.engine.batching.cuda.slots import SlotSequence
 from bot.engine.batching.cuda.static_decode import StaticDecode
 
 # each waits for a device, or brings a number from Python to it
@@ -36,20 +35,15 @@ class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch ha
 
 
 class Recorded:
-    """A Step that replays what a StaticDecode did once."""
+    """Replays what a StaticDecode did once."""
 
     def __init__(self, decode: StaticDecode) -> None:
-        self.size = decode.size
-        self._decode = decode
         with Recording() as recording:
-            self._logits = decode.run()
+            decode.compute()
         self.operations = recording.operations
 
-    def set(self, taking_part: Sequence[tuple[int, SlotSequence]]) -> None:
-        self._decode.set(taking_part)
-
     @torch.inference_mode()
-    def run(self) -> Tensor:
+    def __call__(self) -> None:
         found: dict[int, Tensor] = {}
 
         def now(value: Any) -> Any:
@@ -61,12 +55,12 @@ class Recorded:
                 one if isinstance(one, tuple | list) else [one] for one in (made, again)
             )
             found.update(zip(map(id, before), after, strict=True))
-        return found.get(id(self._logits), self._logits)
 
 
-def record(decodes: Sequence[StaticDecode]) -> list[Recorded]:
+def record(decodes: Sequence[StaticDecode]) -> None:
     """What takes the place of bot.engine.batching.cuda.graphs.Capture."""
-    return [Recorded(decode) for decode in decodes]
+    for decode in decodes:
+        decode.replay = Recorded(decode)
 
 
 def recorded(_: torch.device) -> Prepare:

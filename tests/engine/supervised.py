@@ -17,7 +17,7 @@ from tests.engine.running import SHORT, Watched
 
 
 class Hang:
-    """Stops an engine's thread in every pass, until it is `released`; never, if nobody does."""
+    """Stops an engine's thread in every pass, until it is `released`; for ever, if it is not."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -60,7 +60,7 @@ class Looks:
                 await self.let_pass(1)
 
 
-class Nursery:
+class Opener:
     """Opens engines on one tiny model, each with a network and a thread of its own."""
 
     def __init__(self, loaded: LoadedGpt2, limits: EngineLimits | None = None) -> None:
@@ -115,12 +115,12 @@ def ask(
 
 
 async def left_behind(
-    nursery: Nursery, engine: SupervisedEngine
+    opener: Opener, engine: SupervisedEngine
 ) -> "tuple[Hang, asyncio.Task[list[Completion]]]":
     """A hang that was noticed and the request that met it; the next engine may not open yet."""
-    hang = nursery.hang()
+    hang = opener.hang()
     first = ask(engine)
     await hang.until_reached()
-    nursery.may_open.clear()
-    await nursery.looks.until(first.done)
+    opener.may_open.clear()
+    await opener.looks.until(first.done)
     return hang, first

@@ -12,35 +12,35 @@ from bot.engine.pulse import Pulse
 from bot.engine.supervision import SupervisedEngine
 from bot.errors import EngineBrokenError, EngineStuckError, ModelError
 from tests.engine.running import outcomes_of
-from tests.engine.supervised import Nursery, ask
+from tests.engine.supervised import Opener, ask
 
 HASHED_BYTES = 8 * 2**20
 
 
 @pytest.fixture
-def nursery(loaded_gpt2: LoadedGpt2) -> Iterator[Nursery]:
-    nursery = Nursery(loaded_gpt2, EngineLimits(num_rows=2))
-    yield nursery
-    nursery.close()
+def opener(loaded_gpt2: LoadedGpt2) -> Iterator[Opener]:
+    opener = Opener(loaded_gpt2, EngineLimits(num_rows=2))
+    yield opener
+    opener.close()
 
 
 @pytest.fixture
-async def engine(nursery: Nursery) -> AsyncIterator[SupervisedEngine]:
-    engine = await nursery.supervised()
+async def engine(opener: Opener) -> AsyncIterator[SupervisedEngine]:
+    engine = await opener.supervised()
     yield engine
     await engine.close()
 
 
-async def lost(nursery: Nursery, engine: SupervisedEngine) -> type[object]:
+async def lost(opener: Opener, engine: SupervisedEngine) -> type[object]:
     """Let the engine hang once; what the request that met it is told."""
-    num_opened = len(nursery.networks)
-    hang = nursery.hang()
+    num_opened = len(opener.networks)
+    hang = opener.hang()
     task = ask(engine)
     await hang.until_reached()
-    await nursery.looks.until(task.done)
+    await opener.looks.until(task.done)
     (outcome,) = await outcomes_of(task)
     if isinstance(outcome, EngineStuckError):
-        await nursery.looks.until(lambda: len(nursery.networks) > num_opened)
+        await opener.looks.until(lambda: len(opener.networks) > num_opened)
     hang.release()
     return type(outcome)
 
@@ -49,12 +49,12 @@ async def lost(nursery: Nursery, engine: SupervisedEngine) -> type[object]:
     ("seconds_ago", "told"), [(540.0, EngineBrokenError), (601.0, EngineStuckError)]
 )
 async def test_a_fourth_rebuild_within_ten_minutes_is_given_up(
-    nursery: Nursery, engine: SupervisedEngine, seconds_ago: float, told: type[object]
+    opener: Opener, engine: SupervisedEngine, seconds_ago: float, told: type[object]
 ) -> None:
     for _ in range(3):
-        assert await lost(nursery, engine) is EngineStuckError
+        assert await lost(opener, engine) is EngineStuckError
     engine._rebuilt_at[0] -= seconds_ago
-    assert await lost(nursery, engine) is told
+    assert await lost(opener, engine) is told
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Whoever asked for an errand is answered, whatever becomes of it."""
+"""The caller of an errand is answered, whatever becomes of it."""
 
 import asyncio
 from collections.abc import Iterator

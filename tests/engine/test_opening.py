@@ -37,9 +37,10 @@ async def test_an_opened_engine_tells_what_it_serves(tiny_model: Path) -> None:
 
 async def test_closing_frees_the_model(tiny_model: Path) -> None:
     engine = await open_engine(tiny_model, model="tiny", device="cpu", dtype="auto")
-    assert isinstance(engine, LocalEngine)
-    assert engine._worker.runner is not None
-    network = weakref.ref(engine._worker.runner.network)
+    local = engine._current.engine
+    assert isinstance(local, LocalEngine)
+    assert local._worker.runner is not None
+    network = weakref.ref(local._worker.runner.network)
     await engine.generate(GenerationRequest((1, 2), SamplingParams(max_new_tokens=8)))
     await engine.close()
     gc.collect()
@@ -51,7 +52,7 @@ async def test_a_gpt2_gets_the_local_engine_and_everything_else_the_reference_en
 ) -> None:
     for folder, kind in ((tiny_model, LocalEngine), (chat_model, ReferenceEngine)):
         engine = await open_engine(folder, model="any", device="cpu", dtype="auto")
-        assert type(engine) is kind
+        assert type(engine._current.engine) is kind
         await engine.close()
 
 

@@ -120,7 +120,7 @@ async def test_replies_are_made_while_a_text_goes_on(local: OpenedLocal) -> None
 async def test_another_architecture_replies_between_the_steps_of_a_long_text(
     opened: Opened, gate: Gate
 ) -> None:
-    """Whoever waits for a reply waits a quarter of a second for texts, not to their end."""
+    """A task that waits for a reply waits a quarter of a second for texts, not to their end."""
     slow = opened.loaded.network.register_forward_pre_hook(lambda *_: time.sleep(0.02))
     gate.open()
     writing = asyncio.create_task(opened.engine.predict(replace(REQUEST, length=60)))
@@ -192,7 +192,7 @@ async def test_a_text_nobody_waits_for_any_more_takes_no_further_step(
 
 
 async def test_a_model_that_stumbles_fails_only_the_text(local: OpenedLocal) -> None:
-    weight = local.network._norm.weight
+    weight = local.network._wpe
     sound = weight.clone()
     weight.fill_(torch.nan)
     with pytest.raises(NumericError):

@@ -23,7 +23,6 @@ from bot.dialogue.sampling import SamplingParams
 from bot.engine.prediction import NUM_LIKELIEST, count_survivors
 from bot.engine.protocol import Prediction, PredictionRequest
 from bot.engine.reference.loader import LoadedModel, generation_config, load_model
-from bot.engine.token_text import token_text
 from bot.engine.tokenizer import ModelTokenizer, load_tokenizer
 from tests.engine.oracle import by_transformers
 
@@ -185,7 +184,7 @@ def test_a_model_that_hides_its_attention_shows_none(
 @given(text=st.text(min_size=1, max_size=12))
 def test_the_texts_of_tokens_hold_every_byte_of_a_text(text: str, tiny_model: Path) -> None:
     tokenizer = _tokenizer(tiny_model)
-    pieces = [token_text(tokenizer, token_id) for token_id in tokenizer.encode(text)]
+    pieces = [tokenizer.token_text(token_id) for token_id in tokenizer.encode(text)]
     spelt = b"".join(piece.encode("utf-8", "surrogateescape") for piece in pieces)
     assert spelt == text.encode()
 
@@ -198,8 +197,8 @@ def _tokenizer(folder: Path) -> ModelTokenizer:
 
 
 def test_special_tokens_and_ids_without_a_token_have_a_name(tokenizer: ModelTokenizer) -> None:
-    assert token_text(tokenizer, tokenizer.end_of_text_id) == "<|endoftext|>"
-    assert token_text(tokenizer, tokenizer.num_ids + 7) == f"[{tokenizer.num_ids + 7}]"
+    assert tokenizer.token_text(tokenizer.end_of_text_id) == "<|endoftext|>"
+    assert tokenizer.token_text(tokenizer.num_ids + 7) == f"[{tokenizer.num_ids + 7}]"
 
 
 def test_bytes_and_spaces_of_sentencepiece_are_read() -> None:
@@ -214,5 +213,5 @@ def test_bytes_and_spaces_of_sentencepiece_are_read() -> None:
         tokenizer_object=backend, eos_token="</s>"
     )
     tokenizer = ModelTokenizer(wrapped, "sentencepiece")
-    texts = [token_text(tokenizer, token_id) for token_id in tokenizer.encode("hi안")]
+    texts = [tokenizer.token_text(token_id) for token_id in tokenizer.encode("hi안")]
     assert texts == [" hi", "\udcec", "\udc95", "\udc88"]

@@ -60,7 +60,7 @@ def test_the_time_in_which_there_was_nothing_to_do_is_no_round() -> None:
         pulse.wake()
         pulse.beat(1)
         clock.now += 0.01
-        pulse.rest()
+        pulse.idle()
         clock.now += 1000.0
     assert patience(pulse, 1) == LEAST_SECONDS
 
@@ -80,11 +80,11 @@ def test_a_round_that_failed_says_nothing_of_how_fast_tokens_are() -> None:
     assert patience(pulse, 512) == UNKNOWN_SECONDS
 
 
-def test_work_of_unknown_length_beats_at_its_start_and_its_end() -> None:
+def test_work_of_unknown_length_ticks_at_its_start_and_its_end() -> None:
     pulse = Pulse(Clock())
     with pulse.working():
-        assert (pulse.is_working, pulse.num_beats) == (True, 1)
-    assert (pulse.is_working, pulse.num_beats) == (False, 2)
+        assert (pulse.is_working, pulse.num_ticks) == (True, 1)
+    assert (pulse.is_working, pulse.num_ticks) == (False, 2)
 
 
 def test_the_line_at_which_a_thread_hangs_is_told() -> None:

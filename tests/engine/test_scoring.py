@@ -77,7 +77,7 @@ async def test_a_passage_beyond_the_window_is_refused_before_the_model(
 
 
 async def test_a_number_that_is_none_fails_its_own_passages_only(local: OpenedLocal) -> None:
-    weight = local.network._norm.weight
+    weight = local.network._wpe
     sound = weight.clone()
     weight.fill_(torch.nan)
     with pytest.raises(NumericError):

@@ -14,13 +14,13 @@ from bot.engine.supervision import SupervisedEngine
 from bot.errors import EngineStuckError, ModelError, NoFitReplyError
 from bot.store.database.database import Database
 from tests.engine.running import SHORT
-from tests.engine.supervised import Nursery
+from tests.engine.supervised import Opener
 from tests.rooms import Rooms, answered, said, settled
 
 LETTERS = [ord(letter) for letter in "abcdefghijklmnopqrstuvwxyz "]
 
 
-class Letters(Nursery):
+class Letters(Opener):
     """Its networks say nothing but letters."""
 
     async def supervised(self) -> SupervisedEngine:
@@ -41,28 +41,28 @@ def rooms_with(database: Database, engine: SupervisedEngine) -> Rooms:
 
 
 @pytest.fixture
-def nursery(loaded_gpt2: LoadedGpt2) -> Iterator[Nursery]:
-    nursery = Letters(loaded_gpt2)
-    yield nursery
-    nursery.close()
+def opener(loaded_gpt2: LoadedGpt2) -> Iterator[Opener]:
+    opener = Letters(loaded_gpt2)
+    yield opener
+    opener.close()
 
 
 async def test_every_message_is_answered_once_although_the_engine_hung(
-    database: Database, nursery: Nursery
+    database: Database, opener: Opener
 ) -> None:
-    engine = await nursery.supervised()
+    engine = await opener.supervised()
     rooms = rooms_with(database, engine)
     await rooms.delivery.start(rooms.courier)
     rooms.delivery.accept(said("hello", 1))
     await rooms.courier.wait_for(1)
-    hang = nursery.hang()
+    hang = opener.hang()
     for number in (2, 3, 4):  # 2 and 4 are being answered, 3 waits behind 2
         rooms.delivery.accept(said(f"message {number}", number, scope=Scope(500 + number // 4)))
     await hang.until_reached()
-    nursery.may_open.clear()
-    await nursery.looks.until(lambda: not engine._settled.is_set())
+    opener.may_open.clear()
+    await opener.looks.until(lambda: not engine._settled.is_set())
     rooms.delivery.accept(said("message 5", 5, scope=Scope(505)))  # while there is no engine
-    nursery.may_open.set()
+    opener.may_open.set()
     await rooms.courier.wait_for(5)
     await settled(rooms)
     assert sorted(answered(rooms)) == [1, 2, 3, 4, 5]
@@ -75,22 +75,22 @@ async def test_every_message_is_answered_once_although_the_engine_hung(
 
 
 async def test_a_message_over_which_two_engines_hang_gets_a_sentence_and_the_next_a_reply(
-    database: Database, nursery: Nursery
+    database: Database, opener: Opener
 ) -> None:
-    engine = await nursery.supervised()
+    engine = await opener.supervised()
     rooms = rooms_with(database, engine)
     await rooms.delivery.start(rooms.courier)
-    hangs = [nursery.hang()]
+    hangs = [opener.hang()]
     rooms.delivery.accept(said("hello", 1))
     await hangs[0].until_reached()
-    nursery.may_open.clear()
-    await nursery.looks.until(lambda: not engine._settled.is_set())
-    nursery.may_open.set()
-    while len(nursery.networks) < 2:  # noqa: ASYNC110  # there is nothing else to wait for
+    opener.may_open.clear()
+    await opener.looks.until(lambda: not engine._settled.is_set())
+    opener.may_open.set()
+    while len(opener.networks) < 2:  # noqa: ASYNC110  # there is nothing else to wait for
         await asyncio.sleep(0)
-    hangs.append(nursery.hang())
+    hangs.append(opener.hang())
     await hangs[1].until_reached()
-    await nursery.looks.until(lambda: len(rooms.courier.sent) == 1)
+    await opener.looks.until(lambda: len(rooms.courier.sent) == 1)
     assert rooms.courier.sent[0].text == str(EngineStuckError())
     rooms.delivery.accept(said("are you there?", 2))
     await rooms.courier.wait_for(2)
@@ -103,17 +103,17 @@ async def test_a_message_over_which_two_engines_hang_gets_a_sentence_and_the_nex
 
 
 async def test_where_no_engine_can_be_opened_the_messages_stay_for_the_next_start(
-    database: Database, nursery: Nursery
+    database: Database, opener: Opener
 ) -> None:
-    engine = await nursery.supervised()
+    engine = await opener.supervised()
     rooms = rooms_with(database, engine)
     await rooms.delivery.start(rooms.courier)
-    hang = nursery.hang()
-    nursery.faults = [ModelError("The memory is full.")]
+    hang = opener.hang()
+    opener.faults = [ModelError("The memory is full.")]
     rooms.delivery.accept(said("hello", 1))
     rooms.delivery.accept(said("and me", 2, scope=Scope(501)))
     await hang.until_reached()
-    await nursery.looks.until(rooms.delivery.broken.is_set)
+    await opener.looks.until(rooms.delivery.broken.is_set)
     await settled(rooms)
     assert rooms.courier.sent == []
     assert [entry.said.message_id for entry in await rooms.inbox.unfinished()] == [1, 2]

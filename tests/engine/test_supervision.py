@@ -26,19 +26,19 @@ from bot.errors import (
     ModelError,
 )
 from tests.engine.running import SHORT, outcomes_of
-from tests.engine.supervised import Nursery, ask, left_behind
+from tests.engine.supervised import Opener, ask, left_behind
 
 
 @pytest.fixture
-def nursery(loaded_gpt2: LoadedGpt2) -> Iterator[Nursery]:
-    nursery = Nursery(loaded_gpt2, EngineLimits(num_rows=2))
-    yield nursery
-    nursery.close()
+def opener(loaded_gpt2: LoadedGpt2) -> Iterator[Opener]:
+    opener = Opener(loaded_gpt2, EngineLimits(num_rows=2))
+    yield opener
+    opener.close()
 
 
 @pytest.fixture
-async def engine(nursery: Nursery) -> AsyncIterator[SupervisedEngine]:
-    engine = await nursery.supervised()
+async def engine(opener: Opener) -> AsyncIterator[SupervisedEngine]:
+    engine = await opener.supervised()
     yield engine
     closing = asyncio.create_task(engine.close())
     done, _ = await asyncio.wait({closing}, timeout=5)
@@ -46,13 +46,13 @@ async def engine(nursery: Nursery) -> AsyncIterator[SupervisedEngine]:
 
 
 async def test_whoever_waits_for_a_hung_engine_is_told_and_the_next_one_answers(
-    nursery: Nursery, engine: SupervisedEngine, caplog: pytest.LogCaptureFixture
+    opener: Opener, engine: SupervisedEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hang = nursery.hang()
+    hang = opener.hang()
     tasks = [ask(engine) for _ in range(5)]  # two of them run, three wait
     scoring = asyncio.create_task(engine.score([Passage((1,), (2,))]))
     await hang.until_reached()
-    await nursery.looks.until(lambda: len(nursery.networks) == 2)
+    await opener.looks.until(lambda: len(opener.networks) == 2)
     assert [type(o) for o in await outcomes_of(*tasks)] == [EngineStuckError] * 5
     with pytest.raises(EngineStuckError):
         await scoring
@@ -65,37 +65,37 @@ async def test_whoever_waits_for_a_hung_engine_is_told_and_the_next_one_answers(
 
 
 async def test_a_long_round_is_waited_for_and_the_event_loop_stays_free(
-    nursery: Nursery, engine: SupervisedEngine
+    opener: Opener, engine: SupervisedEngine
 ) -> None:
-    hang = nursery.hang()
+    hang = opener.hang()
     task = ask(engine)
     await hang.until_reached()
-    await nursery.looks.let_pass(round(UNKNOWN_SECONDS))
+    await opener.looks.let_pass(round(UNKNOWN_SECONDS))
     assert not task.done()
     hang.release()
     assert await task
-    await nursery.until_idle()
-    await nursery.looks.let_pass(2 * round(UNKNOWN_SECONDS))  # nothing to do is no hang
+    await opener.until_idle()
+    await opener.looks.let_pass(2 * round(UNKNOWN_SECONDS))  # nothing to do is no hang
     assert await ask(engine)
-    assert len(nursery.networks) == 1
+    assert len(opener.networks) == 1
 
 
 async def test_a_machine_that_is_known_to_be_quick_is_found_to_hang_within_seconds(
-    nursery: Nursery, engine: SupervisedEngine
+    opener: Opener, engine: SupervisedEngine
 ) -> None:
     await ask(engine)
-    hang = nursery.hang()
+    hang = opener.hang()
     task = ask(engine)
     await hang.until_reached()
-    patience = nursery.engines[0].pulse.patience_seconds
+    patience = opener.engines[0].pulse.patience_seconds
     assert patience < UNKNOWN_SECONDS
-    await nursery.looks.let_pass(int(patience) + 2)
+    await opener.looks.let_pass(int(patience) + 2)
     assert [type(o) for o in await outcomes_of(task)] == [EngineStuckError]
     hang.release()
 
 
 async def test_a_thread_that_died_is_noticed_at_the_next_look_and_freed_before_the_next_is_opened(
-    nursery: Nursery, engine: SupervisedEngine, monkeypatch: pytest.MonkeyPatch
+    opener: Opener, engine: SupervisedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise KeyError("a bug")
@@ -103,28 +103,28 @@ async def test_a_thread_that_died_is_noticed_at_the_next_look_and_freed_before_t
     with monkeypatch.context() as patch:
         patch.setattr(Worker, "_admit", fail)
         patch.setattr(Worker, "_give_up", fail)
-        nursery.may_open.clear()
+        opener.may_open.clear()
         task = ask(engine)
-        await nursery.looks.until(task.done)
+        await opener.looks.until(task.done)
         assert isinstance(task.exception(), EngineStuckError)
     later = ask(engine)
-    while nursery.engines[0]._worker.runner is not None:  # noqa: ASYNC110  # nothing tells it
+    while opener.engines[0]._worker.runner is not None:  # noqa: ASYNC110  # nothing tells it
         await asyncio.sleep(0)
-    assert len(nursery.engines) == 1
-    nursery.may_open.set()
+    assert len(opener.engines) == 1
+    opener.may_open.set()
     assert await later
 
 
 async def test_whoever_comes_while_the_next_one_is_opened_waits_for_it_as_long_as_it_may(
-    nursery: Nursery, engine: SupervisedEngine
+    opener: Opener, engine: SupervisedEngine
 ) -> None:
-    hang, first = await left_behind(nursery, engine)
+    hang, first = await left_behind(opener, engine)
     too_late, cancelled, patient = ask(engine, deadline=time.monotonic()), ask(engine), ask(engine)
     (outcome,) = await outcomes_of(too_late)
     assert isinstance(outcome, DeadlineError)
     assert engine.load().num_running == 0
     cancelled.cancel()
-    nursery.may_open.set()
+    opener.may_open.set()
     assert await patient
     assert cancelled.cancelled()
     assert isinstance(first.exception(), EngineStuckError)
@@ -132,18 +132,18 @@ async def test_whoever_comes_while_the_next_one_is_opened_waits_for_it_as_long_a
 
 
 async def test_a_hung_thread_that_goes_on_frees_its_model_and_ends(
-    nursery: Nursery, engine: SupervisedEngine
+    opener: Opener, engine: SupervisedEngine
 ) -> None:
-    hang = nursery.hang()
+    hang = opener.hang()
     task = ask(engine)
     await hang.until_reached()
     (thread,) = [
-        one for one in threading.enumerate() if one.ident == nursery.engines[0].pulse._thread_id
+        one for one in threading.enumerate() if one.ident == opener.engines[0].pulse._thread_id
     ]
-    await nursery.looks.until(lambda: len(nursery.networks) == 2)
+    await opener.looks.until(lambda: len(opener.networks) == 2)
     assert isinstance((await outcomes_of(task))[0], EngineStuckError)
-    del nursery.engines[0]
-    lost = weakref.ref(nursery.networks.pop(0))
+    del opener.engines[0]
+    lost = weakref.ref(opener.networks.pop(0))
     hang.release()
     async with asyncio.timeout(5):
         await asyncio.gather(*engine._left_behind)
@@ -154,13 +154,13 @@ async def test_a_hung_thread_that_goes_on_frees_its_model_and_ends(
     assert lost() is None
 
 
-async def test_a_hung_thread_does_not_keep_the_engine_from_closing(nursery: Nursery) -> None:
-    engine = await nursery.supervised()
-    hang = nursery.hang()
+async def test_a_hung_thread_does_not_keep_the_engine_from_closing(opener: Opener) -> None:
+    engine = await opener.supervised()
+    hang = opener.hang()
     task = ask(engine)
     await hang.until_reached()
     closing = asyncio.create_task(engine.close())
-    await nursery.looks.until(closing.done)
+    await opener.looks.until(closing.done)
     assert isinstance((await outcomes_of(task))[0], EngineClosedError)
     with pytest.raises(EngineClosedError):
         await ask(engine)
@@ -169,9 +169,9 @@ async def test_a_hung_thread_does_not_keep_the_engine_from_closing(nursery: Nurs
     hang.release()
 
 
-async def test_an_engine_can_be_closed_while_the_next_one_is_opened(nursery: Nursery) -> None:
-    engine = await nursery.supervised()
-    hang, first = await left_behind(nursery, engine)
+async def test_an_engine_can_be_closed_while_the_next_one_is_opened(opener: Opener) -> None:
+    engine = await opener.supervised()
+    hang, first = await left_behind(opener, engine)
     waiting = ask(engine)
     hang.release()
     await asyncio.sleep(0)
@@ -182,13 +182,13 @@ async def test_an_engine_can_be_closed_while_the_next_one_is_opened(nursery: Nur
 
 @pytest.mark.parametrize("fault", [ModelError("no memory"), OSError("gone")], ids=repr)
 async def test_where_there_is_no_next_one_the_bot_has_to_start_again(
-    nursery: Nursery, engine: SupervisedEngine, fault: Exception
+    opener: Opener, engine: SupervisedEngine, fault: Exception
 ) -> None:
-    hang = nursery.hang()
-    nursery.faults = [fault]
+    hang = opener.hang()
+    opener.faults = [fault]
     first = ask(engine)
     await hang.until_reached()
-    await nursery.looks.until(first.done)
+    await opener.looks.until(first.done)
     second = ask(engine)
     outcomes = await outcomes_of(first, second)
     assert [type(outcome) for outcome in outcomes] == [EngineStuckError, EngineBrokenError]
@@ -198,17 +198,17 @@ async def test_where_there_is_no_next_one_the_bot_has_to_start_again(
 
 
 async def test_an_engine_that_hangs_again_and_again_is_given_up(
-    nursery: Nursery, engine: SupervisedEngine
+    opener: Opener, engine: SupervisedEngine
 ) -> None:
     hangs, outcomes = [], []
     for number in range(MOST_REBUILDS + 1):
-        hangs.append(nursery.hang())
+        hangs.append(opener.hang())
         task = ask(engine)
         await hangs[-1].until_reached()
-        await nursery.looks.until(task.done)
+        await opener.looks.until(task.done)
         outcomes += await outcomes_of(task)
         more = number + 2 if number < MOST_REBUILDS else number + 1
-        await nursery.looks.until(lambda more=more: len(nursery.networks) == more)  # type: ignore[misc]  # a default that mypy cannot infer
+        await opener.looks.until(lambda more=more: len(opener.networks) == more)  # type: ignore[misc]  # a default that mypy cannot infer
     expected = [EngineStuckError] * MOST_REBUILDS + [EngineBrokenError]
     assert [type(outcome) for outcome in outcomes] == expected
     for hang in hangs:
@@ -216,7 +216,7 @@ async def test_an_engine_that_hangs_again_and_again_is_given_up(
 
 
 async def test_what_an_engine_says_of_a_request_is_handed_on(
-    nursery: Nursery, engine: SupervisedEngine
+    opener: Opener, engine: SupervisedEngine
 ) -> None:
     with pytest.raises(ContextTooLongError):
         await engine.predict(PredictionRequest((1,) * 300, SamplingParams(), 3))
@@ -224,15 +224,15 @@ async def test_what_an_engine_says_of_a_request_is_handed_on(
     def fail(_: object) -> None:
         raise TimeoutError("the engine's own")
 
-    nursery.networks[0].before.append(fail)
+    opener.networks[0].before.append(fail)
     with pytest.raises(TimeoutError, match="the engine's own"):
         await ask(engine)
 
 
 async def test_cancelling_a_caller_cancels_the_request(
-    nursery: Nursery, engine: SupervisedEngine
+    opener: Opener, engine: SupervisedEngine
 ) -> None:
-    hang = nursery.hang()
+    hang = opener.hang()
     task = ask(engine)
     await hang.until_reached()
     task.cancel()
@@ -240,46 +240,46 @@ async def test_cancelling_a_caller_cancels_the_request(
         await task
     hang.release()
     assert await ask(engine)
-    await nursery.until_idle()
+    await opener.until_idle()
     assert engine.load().num_rows == 0
-    assert nursery.networks[0].num_passes > 1
+    assert opener.networks[0].num_passes > 1
 
 
 async def test_an_erasure_empties_the_living_engine(
-    nursery: Nursery, engine: SupervisedEngine
+    opener: Opener, engine: SupervisedEngine
 ) -> None:
     await engine.generate(GenerationRequest(tuple(range(1, 14)), SHORT, sequence_key="ada"))
-    await nursery.until_idle()
+    await opener.until_idle()
     assert engine.load().prefix_bytes
     engine.forget(1)
-    await nursery.until_idle()
+    await opener.until_idle()
     assert engine.load().prefix_bytes == 0
     assert await ask(engine)
 
 
 async def test_the_next_engine_knows_of_the_erasures_before_it(
-    nursery: Nursery, engine: SupervisedEngine
+    opener: Opener, engine: SupervisedEngine
 ) -> None:
     engine.forget(1)
-    hang, _ = await left_behind(nursery, engine)
-    nursery.may_open.set()
-    await nursery.looks.until(lambda: len(nursery.engines) == 2)
+    hang, _ = await left_behind(opener, engine)
+    opener.may_open.set()
+    await opener.looks.until(lambda: len(opener.engines) == 2)
     request = GenerationRequest(tuple(range(1, 14)), SHORT, sequence_key="ada")
     assert await engine.generate(request)
-    await nursery.until_idle()
+    await opener.until_idle()
     assert engine.load().prefix_bytes == 0
     hang.release()
 
 
 async def test_a_request_that_waits_for_the_next_engine_at_an_erasure_is_not_kept(
-    nursery: Nursery, engine: SupervisedEngine
+    opener: Opener, engine: SupervisedEngine
 ) -> None:
-    hang, first = await left_behind(nursery, engine)
+    hang, first = await left_behind(opener, engine)
     request = GenerationRequest(tuple(range(1, 14)), SHORT, sequence_key="ada")
     waiting = asyncio.create_task(engine.generate(request))
     await asyncio.sleep(0)  # it is waiting
     engine.forget(1)
-    nursery.may_open.set()
+    opener.may_open.set()
     assert await waiting
     assert isinstance(first.exception(), EngineStuckError)
     assert engine.load().prefix_bytes == 0

@@ -59,6 +59,8 @@ BLIND = {
     # The engine for many replies knows the way on CUDA by a Protocol.
     "bot.engine.batching.engine": ("bot.engine.batching.cuda",),
     "bot.engine.batching.worker": ("bot.engine.batching.cuda",),
+    "bot.engine.batching.runner": ("bot.engine.batching.cuda",),
+    "bot.engine.batching.loader": ("bot.engine.batching.cuda",),
     "cogs": ("bot.store", "bot.startup", "training", "evaluation", "benchmarks", "tests"),
     "training": ("bot.store", "bot.client", "bot.answering.conversation", "cogs", "tests"),
     "evaluation": ("bot.store", "bot.client", "cogs", "tests"),

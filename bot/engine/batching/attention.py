@@ -17,7 +17,7 @@ _BLOCK_TOKENS = 64
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """What the newest tokens hear of a sequence that holds them already.
+    """The attention output of a sequence's newest tokens, whose keys and values it holds already.
 
     `queries`: shape (num_heads, num_tokens, head_width); `keys`, `values`: (num_heads, length,
     head_width), of which the last `num_tokens` are the queries' own. Causal: each token looks at
@@ -27,10 +27,10 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         return _whole(queries, keys, values)
     if queries.shape[1] > 1:
         return _in_blocks(queries, keys, values)
-    heard = functional.scaled_dot_product_attention(
+    output = functional.scaled_dot_product_attention(
         queries[None].float(), keys[None].float(), values[None].float()
     )
-    return heard[0].to(queries.dtype)
+    return output[0].to(queries.dtype)
 
 
 def _whole(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -53,14 +53,14 @@ def _in_blocks(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     num_tokens, head_width = queries.shape[1:]
     start = keys.shape[1] - num_tokens
     scaled = queries * head_width**-0.5
-    heard = torch.empty_like(scaled)
+    output = torch.empty_like(scaled)
     for first in range(0, num_tokens, _BLOCK_TOKENS):
         last = min(first + _BLOCK_TOKENS, num_tokens)
         scores = torch.bmm(scaled[:, first:last], keys[:, : start + last].transpose(1, 2))
         scores[:, :, start + first :] += _future(last - first, scores.dtype)
-        shares = scores.softmax(dim=-1, dtype=torch.float32).to(scores.dtype)
-        heard[:, first:last] = torch.bmm(shares, values[:, : start + last])
-    return heard
+        weights = scores.softmax(dim=-1, dtype=torch.float32).to(scores.dtype)
+        output[:, first:last] = torch.bmm(weights, values[:, : start + last])
+    return output
 
 
 @cache

@@ -17,8 +17,8 @@ from bot.engine.sampling.sampler import Choice, pick
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A candidate that gets a token from the logits in the row `number`."""
+class Draw:
+    """A token that is to be drawn for the candidate `row` from the logits in row `number`."""
 
     run: Run
     row: Row
@@ -36,17 +36,19 @@ class Token:
     is_sound: bool
 
 
-def draw_tokens(places: Sequence[Place], logits: Tensor, end_ids: Sequence[int]) -> list[Token]:
-    """A token for each of `places` from its row of `logits` (num_rows, num_ids)."""
-    numbers = on_device([place.number for place in places], logits.device)
+def draw_tokens(draws: Sequence[Draw], logits: Tensor, end_ids: Sequence[int]) -> list[Token]:
+    """A token for each of `draws` from `logits` (num_rows, num_ids)."""
+    if not draws:
+        return []
+    numbers = on_device([draw.number for draw in draws], logits.device)
     own, normalisers = logits[numbers], logits.logsumexp(dim=-1)[numbers]
-    said = [Said(place.row.ids, place.run.params, place.run.own) for place in places]
-    choices = [Choice(place.run.params, place.run.chance(place.row)) for place in places]
+    said = [Said(draw.row.ids, draw.run.params, draw.run.own) for draw in draws]
+    choices = [Choice(draw.run.params, draw.run.chance(draw.row)) for draw in draws]
     ids = pick(apply_rules(own, said, end_ids), choices)
     logprobs = own.gather(1, ids[:, None]).squeeze(1) - normalisers
     # the one moment of a step in which a device is waited for
     told = torch.stack([ids.double(), logprobs.double(), normalisers.double()], dim=1).tolist()
     return [
-        Token(place.run, place.row, int(token_id), logprob, isfinite(normaliser))
-        for place, (token_id, logprob, normaliser) in zip(places, told, strict=True)
+        Token(draw.run, draw.row, int(token_id), logprob, isfinite(normaliser))
+        for draw, (token_id, logprob, normaliser) in zip(draws, told, strict=True)
     ]

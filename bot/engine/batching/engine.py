@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 
 from bot.engine.batching.loader import LoadedGpt2
-from bot.engine.batching.reading import Gpt2Reader
-from bot.engine.batching.scoring import score_steps
+from bot.engine.batching.reading import Gpt2Reader, score_steps
 from bot.engine.batching.worker import Worker
 from bot.engine.checks import EngineLimits, check_passages, check_prompt
 from bot.engine.prediction import predict_steps
 from bot.engine.protocol import (
     Completion,
-    EngineInfo,
     EngineLoad,
     GenerationRequest,
     Passage,
@@ -40,7 +38,7 @@ class LocalEngine:
         limits: EngineLimits,
     ) -> None:
         """`thread` has exactly one worker and belongs to the engine from now on."""
-        self._info = loaded.info(model)
+        self.info = loaded.info(model)
         self._num_ids = loaded.network.shape.num_ids
         self._end_ids = loaded.end_ids
         self._thread = thread
@@ -48,18 +46,13 @@ class LocalEngine:
         self.pulse = self._worker.pulse
         self._closed = asyncio.Lock()
 
-    @property
-    def info(self) -> EngineInfo:
-        """What is served."""
-        return self._info
-
     def load(self) -> EngineLoad:
         """What is going on now."""
         return self._worker.load()
 
     async def generate(self, request: GenerationRequest) -> list[Completion]:
         """Run `request` beside others; see Engine.generate."""
-        check_prompt(request.prompt_ids, self._num_ids, self._info.window)
+        check_prompt(request.prompt_ids, self._num_ids, self.info.window)
         job = Job(request)
         self._worker.submit(job)
         try:
@@ -70,13 +63,13 @@ class LocalEngine:
 
     async def score(self, passages: Sequence[Passage]) -> list[Logprobs]:
         """How likely the passages are; see Engine.score."""
-        check_passages(passages, self._num_ids, self._info.window)
+        check_passages(passages, self._num_ids, self.info.window)
         future = self._worker.add_errand(lambda network: score_steps(network, passages))
         return await asyncio.wrap_future(future)
 
     async def predict(self, request: PredictionRequest) -> Prediction:
         """Go on with a text; see Engine.predict."""
-        check_prompt(request.text_ids, self._num_ids, self._info.window)
+        check_prompt(request.text_ids, self._num_ids, self.info.window)
         capacity = len(request.text_ids) + request.length
         future = self._worker.add_errand(
             lambda network: predict_steps(Gpt2Reader(network, self._end_ids, capacity), request)

@@ -58,13 +58,21 @@ class KvSequence:
         kept = (self.keys[:, :, : self.length], self.values[:, :, : self.length])
         return bool(torch.stack([torch.isfinite(tensor).all() for tensor in kept]).all())
 
+    def out_of_slot(self) -> "KvSequence":
+        """Itself, or what a sequence in a slot holds in memory of its own, for the next turn."""
+        return self
+
     def copy(self, length: int, capacity: int) -> "KvSequence":
         """The first `length` tokens in a sequence of their own."""
         other = KvSequence(self.shape, capacity)
-        other.keys[:, :, :length] = self.keys[:, :, :length]
-        other.values[:, :, :length] = self.values[:, :, :length]
-        other.length = length
+        other.fill(self, length)
         return other
+
+    def fill(self, other: "KvSequence", length: int) -> None:
+        """Hold the first `length` tokens of `other`, and nothing else."""
+        self.keys[:, :, :length] = other.keys[:, :, :length]
+        self.values[:, :, :length] = other.values[:, :, :length]
+        self.length = length
 
 
 @dataclass(slots=True)
@@ -74,7 +82,7 @@ class _Resident:
 
 
 class PrefixCache:
-    """Sequences that nobody runs now, for the next turn of their dialogue; least used go first.
+    """Sequences that no job runs now, for the next turn of their dialogue; least used go first.
 
     Used by the engine's thread only. `num_bytes` never stays above `max_bytes`. `num_erasures`:
     how many erasures it has followed; what it keeps was read after all of them.
@@ -140,16 +148,14 @@ class PrefixCache:
         return resident
 
     def _best(self, key: str, wanted: tuple[int, ...]) -> tuple[str | None, int]:
-        """Who shares most of `wanted`, and how many tokens; at a tie the own dialogue."""
-        best: tuple[str | None, int] = (None, _MIN_SHARED - 1)
-        if key in self._residents:
-            shared = shared_length(self._residents[key].ids, wanted)
-            best = (key, shared) if shared > best[1] else best
-        for other, resident in self._residents.items():
-            if resident.ids[: best[1] + 1] == wanted[: best[1] + 1]:
-                shared = shared_length(resident.ids, wanted)
-                best = (other, shared) if shared > best[1] else best
-        return best
+        """Which dialogue shares most of `wanted`, and how many tokens; at a tie its own."""
+        best: str | None = None
+        most = _MIN_SHARED - 1
+        for name in (key, *self._residents):
+            ids = self._residents[name].ids if name in self._residents else ()
+            if ids[: most + 1] == wanted[: most + 1] and (n := shared_length(ids, wanted)) > most:
+                best, most = name, n
+        return best, most
 
 
 def _rounded(capacity: int) -> int:

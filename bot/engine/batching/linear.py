@@ -4,6 +4,7 @@ Importing this module imports torch.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -31,19 +32,13 @@ def make_linear(
     """
     if not is_int8 and weight.device.type == "cpu" and can_pack(weight.dtype):
         return _packed(weight, bias, with_gelu=with_gelu)
-    multiply = _quantised(weight, bias) if is_int8 else _plain(weight, bias)
+    if is_int8:
+        multiply = _quantised(weight, bias)
+    else:
+        multiply = partial(functional.linear, weight=weight.contiguous(), bias=bias)
     if not with_gelu:
         return multiply
     return lambda x: functional.gelu(multiply(x), approximate="tanh")
-
-
-def _plain(weight: Tensor, bias: Tensor | None) -> Linear:
-    laid_out = weight.contiguous()
-
-    def multiply(x: Tensor) -> Tensor:
-        return functional.linear(x, laid_out, bias)
-
-    return multiply
 
 
 def _packed(weight: Tensor, bias: Tensor | None, *, with_gelu: bool) -> Linear:
@@ -51,12 +46,7 @@ def _packed(weight: Tensor, bias: Tensor | None, *, with_gelu: bool) -> Linear:
     pack, apply = torch.ops.mkldnn._reorder_linear_weight, torch.ops.mkldnn._linear_pointwise  # noqa: SLF001
     packed = pack(weight.contiguous(), _PACKED_ROWS)
     then: tuple[object, ...] = ("gelu", [], "tanh") if with_gelu else ("none", [], "")
-
-    def multiply(x: Tensor) -> Tensor:
-        product: Tensor = apply(x, packed, bias, *then)
-        return product
-
-    return multiply
+    return lambda x: apply(x, packed, bias, *then)
 
 
 def _rounded(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,7 +59,7 @@ def _quantised(weight: Tensor, bias: Tensor | None) -> Linear:
     """Weights in 8 bits with a scale for each output, inputs with a scale for each token.
 
     A scale of its own for each token, unlike torch's quantize_dynamic, which has one for all:
-    what others say in the same step does not change a reply. Whole numbers are added exactly.
+    other rows of the same step do not change a reply. Whole numbers are added exactly.
     """
     pieces = [
         _rounded(rows) for rows in torch.tensor_split(weight, -(-len(weight) // _ROUNDED_ROWS))

@@ -12,9 +12,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from bot.engine.batching.cuda.slot_decoder import Decoder
 from bot.engine.batching.kv_cache import KvSequence
-from bot.engine.batching.network import Gpt2, Piece, Shape
+from bot.engine.batching.network import Decoder, Gpt2, Piece, Shape
 from bot.engine.checkpoints.checkpoint import Checkpoint, inspect_checkpoint, read_json
 from bot.engine.checkpoints.gpt2_config import own_bytes
 from bot.engine.placement.device import Placement, choose_placement
@@ -156,28 +155,20 @@ def _expected(shape: Shape, tensors: Mapping[str, Tensor]) -> dict[str, tuple[in
     width = shape.width
     matrix = tensors.get("h.0.mlp.c_fc.weight")
     inner = 4 * width if matrix is None or matrix.dim() != 2 else matrix.shape[1]
-    expected = {
-        "wte.weight": (shape.num_ids, width),
-        "wpe.weight": (shape.window, width),
-        "ln_f.weight": (width,),
-        "ln_f.bias": (width,),
+    block = {
+        "ln_1": (width,),
+        "attn.c_attn": (width, 3 * width),
+        "attn.c_proj": (width, width),
+        "ln_2": (width,),
+        "mlp.c_fc": (width, inner),
+        "mlp.c_proj": (inner, width),
     }
-    for i in range(shape.num_layers):
-        layer = {
-            "ln_1.weight": (width,),
-            "ln_1.bias": (width,),
-            "ln_2.weight": (width,),
-            "ln_2.bias": (width,),
-            "attn.c_attn.weight": (width, 3 * width),
-            "attn.c_attn.bias": (3 * width,),
-            "attn.c_proj.weight": (width, width),
-            "attn.c_proj.bias": (width,),
-            "mlp.c_fc.weight": (width, inner),
-            "mlp.c_fc.bias": (inner,),
-            "mlp.c_proj.weight": (inner, width),
-            "mlp.c_proj.bias": (width,),
-        }
-        expected |= {f"h.{i}.{name}": sizes for name, sizes in layer.items()}
+    modules = {
+        f"h.{i}.{name}": sizes for i in range(shape.num_layers) for name, sizes in block.items()
+    }
+    expected = {"wte.weight": (shape.num_ids, width), "wpe.weight": (shape.window, width)}
+    for name, sizes in {"ln_f": (width,), **modules}.items():
+        expected |= {f"{name}.weight": sizes, f"{name}.bias": sizes[-1:]}
     return expected
 
 

@@ -4,10 +4,11 @@ Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"; the 
 weights are those of transformers' GPT2LMHeadModel. Importing this module imports torch.
 """
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, chain
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,9 +19,10 @@ from bot.engine.batching.kv_cache import CacheShape, KvSequence
 from bot.engine.batching.linear import Linear, make_linear
 from bot.engine.placement.transfer import on_device
 
-# What new tokens hear of their sequences in a layer, counted from 0: of queries, keys and values,
-# shape (3, num_heads, num_tokens, head_width), it makes (num_heads, num_tokens, head_width).
-Listen = Callable[[int, Tensor], Tensor]
+# The attention of a layer, counted from 0, to the sequences: of queries, keys and values, shape
+# (3, num_heads, num_tokens, head_width), it makes (num_heads, num_tokens, head_width).
+Attention = Callable[[int, Tensor], Tensor]
+Norm = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +49,32 @@ class Piece:
     wants_logits: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Norm:
-    weight: Tensor
-    bias: Tensor
+class Decoder(Protocol):
+    """A faster way through a network for replies whose keys and values lie in slots."""
+
+    def forward(self, pieces: Sequence[Piece]) -> Tensor:
+        """See Gpt2.forward. The logits are good until the next call."""
+        ...
+
+    def without_slot(self, capacities: Iterable[int]) -> list[int]:
+        """Those of `capacities`, each of a sequence that is to come, for which no slot is free."""
+        ...
+
+    def into_slot(self, sequence: KvSequence, capacity: int) -> KvSequence:
+        """A copy of `sequence` in a slot for `capacity` tokens; itself where none is free."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
-    norm_1: _Norm
-    attention_in: Linear
-    attention_out: Linear
-    norm_2: _Norm
-    mlp_in: Linear
-    mlp_out: Linear
+class _Block:
+    """A layer; the names are those of its weights."""
+
+    ln_1: Norm
+    c_attn: Linear
+    c_proj: Linear
+    ln_2: Norm
+    c_fc: Linear
+    mlp_c_proj: Linear
 
 
 class Gpt2:
@@ -72,23 +86,24 @@ class Gpt2:
         """Lay the weights out; with `is_int8` the matrices in 8 bits.
 
         `tensors` by their names in a checkpoint without the prefix `transformer.`, all of one
-        dtype and device; the matrices of the layers are (num_in, num_out). They are taken out one
+        dtype and device; the matrices of the blocks are (num_in, num_out). They are taken out one
         after the other, so that memory never holds all of them twice.
         """
         self.shape = shape
-        self._words = tensors["wte.weight"]
-        self._places = tensors["wpe.weight"]
-        self._layers = [
-            _layer(tensors, f"h.{i}.", is_int8=is_int8) for i in range(shape.num_layers)
+        self._wte = tensors["wte.weight"]
+        self._wpe = tensors["wpe.weight"]
+        self._blocks = [
+            _block(tensors, f"h.{i}.", shape.epsilon, is_int8=is_int8)
+            for i in range(shape.num_layers)
         ]
-        self._norm = _norm(tensors, "ln_f")
-        self._head = make_linear(tensors.get("lm_head.weight", self._words), is_int8=is_int8)
+        self._ln_f = _norm(tensors, "ln_f", shape.epsilon)
+        self._lm_head = make_linear(tensors.get("lm_head.weight", self._wte), is_int8=is_int8)
         self.cache_shape = CacheShape(
             num_layers=shape.num_layers,
             num_heads=shape.num_heads,
             head_width=shape.width // shape.num_heads,
-            dtype=self._words.dtype,
-            device=self._words.device,
+            dtype=self._wte.dtype,
+            device=self._wte.device,
         )
 
     @torch.inference_mode()
@@ -98,36 +113,36 @@ class Gpt2:
         Returns float32 logits (num_wanting_pieces, num_ids), each of its piece's last token.
         If it raises, no sequence has changed.
         """
-        x = self._run(pieces)
+        hidden = self._run(pieces)
         ends = accumulate(len(piece.ids) for piece in pieces)
         wanted = [end - 1 for end, piece in zip(ends, pieces, strict=True) if piece.wants_logits]
-        logits = self.logits(x[on_device(wanted, x.device, torch.int64)])
+        logits = self.logits(hidden[on_device(wanted, hidden.device, torch.int64)])
         for piece in pieces:
             piece.sequence.length += len(piece.ids)
         return logits
 
     @torch.inference_mode()
     def read(self, pieces: Sequence[Piece]) -> list[Tensor]:
-        """Run `pieces` for what the network makes of each token, of the shape (num_tokens, width).
+        """The hidden states of each piece, of the shape (num_tokens, width), for `logits`.
 
-        `logits` makes logits of that. Sequences grow as in `forward`.
+        Sequences grow as in `forward`.
         """
-        x = self._run(pieces)
+        hidden = self._run(pieces)
         for piece in pieces:
             piece.sequence.length += len(piece.ids)
-        return list(torch.split(x, [len(piece.ids) for piece in pieces]))
+        return list(torch.split(hidden, [len(piece.ids) for piece in pieces]))
 
     @torch.inference_mode()
-    def attention(self, piece: Piece, number: int) -> Tensor:
-        """How much each token of `piece` looks at itself and those before it in layer `number`.
+    def attention(self, piece: Piece, layer: int) -> Tensor:
+        """How much each token of `piece` looks at itself and those before it in `layer`.
 
         Float32, (num_heads, num_tokens, length + num_tokens); counted from 0. The sequence grows.
         """
-        x = self._run([piece], number)
-        layer, start = self._layers[number], piece.sequence.length
+        x = self._run([piece], layer)
+        start = piece.sequence.length
         end = start + len(piece.ids)
-        queries, keys, _ = self._mixed(layer, self._normed(x, layer.norm_1)).unbind(0)
-        kept_keys = piece.sequence.keys[number]
+        queries, keys, _ = self._qkv(self._blocks[layer], x).unbind(0)
+        kept_keys = piece.sequence.keys[layer]
         kept_keys[:, start:end] = keys
         scores = queries.float() @ kept_keys[:, :end].float().transpose(1, 2)
         visible = torch.ones(scores.shape[1:], dtype=torch.bool, device=scores.device)
@@ -136,9 +151,9 @@ class Gpt2:
         scores = scores.masked_fill(~visible.tril(start), -torch.inf)
         return torch.softmax(scores, dim=-1)
 
-    def logits(self, states: Tensor) -> Tensor:
-        """What follows each token: states (num_tokens, width) to float32 (num_tokens, num_ids)."""
-        return self._head(self._normed(states, self._norm)).float()
+    def logits(self, hidden: Tensor) -> Tensor:
+        """What follows each token: from (num_tokens, width) to float32 (num_tokens, num_ids)."""
+        return self._lm_head(self._ln_f(hidden)).float()
 
     def _run(self, pieces: Sequence[Piece], num_layers: int | None = None) -> Tensor:
         """Every token of `pieces` through all layers, or the first `num_layers` of them.
@@ -147,65 +162,66 @@ class Gpt2:
         """
         ids = list(chain.from_iterable(piece.ids for piece in pieces))
         starts = [(piece.sequence.length, len(piece.ids)) for piece in pieces]
-        places = list(chain.from_iterable(range(start, start + n) for start, n in starts))
-        inputs = on_device([ids, places], self._words.device)
+        positions = list(chain.from_iterable(range(start, start + n) for start, n in starts))
+        inputs = on_device([ids, positions], self._wte.device)
         return self.through(inputs, partial(_attend, pieces), num_layers)
 
-    def through(self, inputs: Tensor, listen: Listen, num_layers: int | None = None) -> Tensor:
+    def through(
+        self, inputs: Tensor, attention: Attention, num_layers: int | None = None
+    ) -> Tensor:
         """Tokens through all layers, or the first `num_layers` of them.
 
-        `inputs`: shape (2, num_tokens), the tokens' ids and their places. Returns float32 of the
+        `inputs`: shape (2, num_tokens), the tokens' ids and positions. Returns float32 of the
         shape (num_tokens, width). No number of it passes through Python: a CUDA graph may hold it.
         """
-        # the sum over the layers is kept in float32: bfloat16 would lose a little in each
-        x = self._words[inputs[0]].float() + self._places[inputs[1]].float()
-        for number, layer in enumerate(self._layers[:num_layers]):
-            heard = listen(number, self._mixed(layer, self._normed(x, layer.norm_1)))
-            x = x + layer.attention_out(heard.transpose(0, 1).reshape(-1, self.shape.width))
-            x = x + layer.mlp_out(layer.mlp_in(self._normed(x, layer.norm_2)))
+        # the residual stream is kept in float32: bfloat16 would lose a little in each layer
+        x = self._wte[inputs[0]].float() + self._wpe[inputs[1]].float()
+        for layer, block in enumerate(self._blocks[:num_layers]):
+            output = attention(layer, self._qkv(block, x))
+            x = x + block.c_proj(output.transpose(0, 1).reshape(-1, self.shape.width))
+            x = x + block.mlp_c_proj(block.c_fc(block.ln_2(x)))
         return x
 
-    def _normed(self, x: Tensor, norm: _Norm) -> Tensor:
-        normed = functional.layer_norm(
-            x, (self.shape.width,), norm.weight, norm.bias, self.shape.epsilon
-        )
-        return normed.to(self._words.dtype)
-
-    def _mixed(self, layer: _Layer, x: Tensor) -> Tensor:
+    def _qkv(self, block: _Block, x: Tensor) -> Tensor:
         """Queries, keys and values: shape (3, num_heads, num_tokens, head_width)."""
         sizes = (3, self.shape.num_heads, self.cache_shape.head_width)
-        return layer.attention_in(x).view(-1, *sizes).permute(1, 2, 0, 3)
+        return block.c_attn(block.ln_1(x)).view(-1, *sizes).permute(1, 2, 0, 3)
 
 
-def _attend(pieces: Sequence[Piece], number: int, mixed: Tensor) -> Tensor:
-    """Attention of every piece to its own sequence; see Listen."""
-    heard = []
+def _attend(pieces: Sequence[Piece], layer: int, qkv: Tensor) -> Tensor:
+    """Attention of every piece to its own sequence; see Attention."""
+    outputs = []
     first = 0
     for piece in pieces:
         start, end = piece.sequence.length, piece.sequence.length + len(piece.ids)
-        queries, keys, values = mixed[:, :, first : first + len(piece.ids)].unbind(0)
-        kept_keys, kept_values = piece.sequence.keys[number], piece.sequence.values[number]
+        queries, keys, values = qkv[:, :, first : first + len(piece.ids)].unbind(0)
+        kept_keys, kept_values = piece.sequence.keys[layer], piece.sequence.values[layer]
         kept_keys[:, start:end] = keys
         kept_values[:, start:end] = values
-        heard.append(attend(queries, kept_keys[:, :end], kept_values[:, :end]))
+        outputs.append(attend(queries, kept_keys[:, :end], kept_values[:, :end]))
         first += len(piece.ids)
-    return heard[0] if len(heard) == 1 else torch.cat(heard, dim=1)
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
 
 
-def _layer(tensors: MutableMapping[str, Tensor], prefix: str, *, is_int8: bool) -> _Layer:
+def _block(
+    tensors: MutableMapping[str, Tensor], prefix: str, epsilon: float, *, is_int8: bool
+) -> _Block:
     def linear(name: str) -> Linear:
         weight, bias = tensors.pop(f"{prefix}{name}.weight"), tensors.pop(f"{prefix}{name}.bias")
         return make_linear(weight.t(), bias, is_int8=is_int8, with_gelu=name == "mlp.c_fc")
 
-    return _Layer(
-        norm_1=_norm(tensors, f"{prefix}ln_1"),
-        attention_in=linear("attn.c_attn"),
-        attention_out=linear("attn.c_proj"),
-        norm_2=_norm(tensors, f"{prefix}ln_2"),
-        mlp_in=linear("mlp.c_fc"),
-        mlp_out=linear("mlp.c_proj"),
+    return _Block(
+        ln_1=_norm(tensors, f"{prefix}ln_1", epsilon),
+        c_attn=linear("attn.c_attn"),
+        c_proj=linear("attn.c_proj"),
+        ln_2=_norm(tensors, f"{prefix}ln_2", epsilon),
+        c_fc=linear("mlp.c_fc"),
+        mlp_c_proj=linear("mlp.c_proj"),
     )
 
 
-def _norm(tensors: MutableMapping[str, Tensor], name: str) -> _Norm:
-    return _Norm(tensors[f"{name}.weight"].float(), tensors[f"{name}.bias"].float())
+def _norm(tensors: Mapping[str, Tensor], name: str, epsilon: float) -> Norm:
+    """A layer norm of float32, which returns the weights' dtype."""
+    dtype = tensors[f"{name}.weight"].dtype
+    weight, bias = tensors[f"{name}.weight"].float(), tensors[f"{name}.bias"].float()
+    return lambda x: functional.layer_norm(x, weight.shape, weight, bias, epsilon).to(dtype)

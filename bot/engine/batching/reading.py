@@ -1,14 +1,63 @@
-"""Reads one growing text with the network, for next-word prediction."""
+"""What the network says of given tokens: how likely passages are, and how a text goes on.
 
-from collections.abc import Sequence
+Importing this module imports torch.
+"""
 
+from collections.abc import Iterator, Sequence
+
+import torch
 from torch import Tensor
 
 from bot.engine.batching.kv_cache import KvSequence
 from bot.engine.batching.network import Gpt2, Piece
 from bot.engine.errands import Steps
+from bot.engine.protocol import Passage
+from bot.engine.sampling.logprobs import Logprobs, logprobs_from
 
-STEP_TOKENS = 512  # of a text: replies wait no longer for it than for a chunk of a prompt
+STEP_TOKENS = 512  # of a step: replies wait no longer for it than for a chunk of a prompt
+_SLICE_TOKENS = 64  # logits are made for so many at once: DialoGPT's take 200 kB a token
+
+
+def score_steps(network: Gpt2, passages: Sequence[Passage]) -> Steps[list[Logprobs]]:
+    """See Engine.score; a step for every STEP_TOKENS. Raises NumericError."""
+    scored: list[Logprobs] = []
+    for group in _groups(passages):
+        hidden = network.read([_piece(network, passage) for passage in group])
+        for passage, states in zip(group, hidden, strict=True):
+            scored.append(_logprobs(network, passage, states))
+        yield
+    return scored
+
+
+def _piece(network: Gpt2, passage: Passage) -> Piece:
+    ids = (*passage.prompt_ids, *passage.ids[:-1])  # nothing follows the last one
+    return Piece(ids, KvSequence(network.cache_shape, len(ids)))
+
+
+@torch.inference_mode()
+def _logprobs(network: Gpt2, passage: Passage, hidden: Tensor) -> Logprobs:
+    """From the hidden states (num_tokens, width) of all of a passage's tokens but the last."""
+    hidden = hidden[len(passage.prompt_ids) - 1 :]
+    logprobs: list[float] = []
+    for start in range(0, len(passage.ids), _SLICE_TOKENS):
+        logits = network.logits(hidden[start : start + _SLICE_TOKENS])
+        logprobs += logprobs_from(logits, passage.ids[start : start + _SLICE_TOKENS])
+    return tuple(logprobs)
+
+
+def _groups(passages: Sequence[Passage]) -> Iterator[list[Passage]]:
+    """Neighbours of at most STEP_TOKENS together; a longer one is alone."""
+    group: list[Passage] = []
+    num_tokens = 0
+    for passage in passages:
+        size = len(passage.prompt_ids) + len(passage.ids)
+        if group and num_tokens + size > STEP_TOKENS:
+            yield group
+            group, num_tokens = [], 0
+        group.append(passage)
+        num_tokens += size
+    if group:
+        yield group
 
 
 class Gpt2Reader:
@@ -18,11 +67,7 @@ class Gpt2Reader:
     """
 
     def __init__(
-        self,
-        network: Gpt2,
-        end_ids: Sequence[int],
-        capacity: int,
-        step_tokens: int = STEP_TOKENS,
+        self, network: Gpt2, end_ids: Sequence[int], capacity: int, step_tokens: int = STEP_TOKENS
     ) -> None:
         self._network = network
         self.end_ids = end_ids
@@ -30,28 +75,28 @@ class Gpt2Reader:
         self.num_layers = network.shape.num_layers
         self._capacity = min(capacity, self.window)
         self._step_tokens = step_tokens
-        self._read: KvSequence | None = None  # takes memory, so only once it is our turn
+        self._sequence: KvSequence | None = None  # takes memory: made at the first step
 
     def read(self, ids: Sequence[int]) -> Steps[Tensor]:
         """See TextReader."""
-        if self._read is None:
-            self._read = KvSequence(self._network.cache_shape, self._capacity)
+        if self._sequence is None:
+            self._sequence = KvSequence(self._network.cache_shape, self._capacity)
         while True:
-            piece = self._next_piece(ids, self._read)
+            piece = self._next_piece(ids, self._sequence)
             logits = self._network.forward([piece])
-            if self._read.length == len(ids):
+            if self._sequence.length == len(ids):
                 return logits[-1:]
             yield
 
     def attention(self, ids: Sequence[int], layer: int) -> Steps[list[list[float]] | None]:
         """See TextReader."""
-        self._read = None  # nothing goes on from it: give its memory back
+        self._sequence = None  # nothing goes on from it: give its memory back
         sequence = KvSequence(self._network.cache_shape, len(ids))
         rows: list[list[float]] = []
         while sequence.length < len(ids):
             heads = self._network.attention(self._next_piece(ids, sequence), layer - 1)
             unseen = [0.0] * (len(ids) - sequence.length)
-            rows += [shares + unseen for shares in heads.mean(dim=0).tolist()]
+            rows += [weights + unseen for weights in heads.mean(dim=0).tolist()]
             yield
         return rows
 

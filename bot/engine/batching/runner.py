@@ -11,13 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from bot.engine.batching.cuda.slot_decoder import Decoder
-from bot.engine.batching.cuda.slots import SlotSequence
-from bot.engine.batching.drawing import Place, Token, draw_tokens
+from bot.engine.batching.drawing import Draw, Token, draw_tokens
 from bot.engine.batching.kv_cache import KvSequence, PrefixCache
-from bot.engine.batching.network import Gpt2, Piece
+from bot.engine.batching.network import Decoder, Gpt2, Piece
 from bot.engine.batching.running_request import Row, Run
 from bot.engine.checks import EngineLimits
 from bot.engine.faults import is_memory_fault
@@ -32,21 +29,12 @@ _NUM_SEEDS = 2**31
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """What a candidate adds to a step."""
+class _RowPiece:
+    """The piece that a candidate adds to a step."""
 
     run: Run
     row: Row
     piece: Piece
-
-
-@dataclass(slots=True)
-class _Drawn:
-    """What a step comes to; nothing is changed by it yet."""
-
-    failed: list[Run]
-    branched: list[tuple[Run, list[Row]]]
-    tokens: list[Token]
 
 
 class Runner:
@@ -72,40 +60,31 @@ class Runner:
         self._report = report
 
     @property
-    def num_rows(self) -> int:
-        """Candidates that the running jobs come to have."""
-        return sum(run.params.num_candidates for run in self.runs)
-
-    @property
     def num_bytes(self) -> int:
         """Bytes of keys and values that the running jobs hold."""
         return sum(row.sequence.num_bytes for run in self.runs for row in run.rows)
 
-    @property
-    def reserved_bytes(self) -> int:
-        """The same with the candidates that have not branched off yet."""
-        return self.num_bytes + self._bytes_to_come(self._candidates_to_come())
+    def reserved_bytes(self, *capacities: int) -> int:
+        """The same with the candidates that have not branched off yet, and with `capacities`.
 
-    def _candidates_to_come(self) -> list[int]:
-        """The capacity of every candidate that has not branched off yet."""
-        return [
+        These are the capacities of further sequences. What goes into free slots takes nothing.
+        """
+        to_come = [
             run.capacity
             for run in self.runs
             for _ in range(run.params.num_candidates - len(run.rows))
         ]
-
-    def _bytes_to_come(self, capacities: Sequence[int]) -> int:
-        """What sequences of `capacities` take beside the slots that are free."""
-        without = self._decoder.without_slot(capacities) if self._decoder else capacities
-        return sum(map(self.network.cache_shape.num_bytes, without))
+        to_come += capacities
+        without = self._decoder.without_slot(to_come) if self._decoder else to_come
+        return self.num_bytes + sum(map(self.network.cache_shape.num_bytes, without))
 
     def has_room(self, request: GenerationRequest, limits: EngineLimits) -> bool:
         """Whether `request` may run beside the others; alone, even a too large one may try."""
         if not self.runs:
             return True
-        num_rows = self.num_rows + request.params.num_candidates
-        to_come = [self._capacity(request)] * request.params.num_candidates
-        num_bytes = self.num_bytes + self._bytes_to_come(self._candidates_to_come() + to_come)
+        num_new = request.params.num_candidates
+        num_rows = sum(run.params.num_candidates for run in self.runs) + num_new
+        num_bytes = self.reserved_bytes(*[self._capacity(request)] * num_new)
         return num_rows <= limits.num_rows and num_bytes <= limits.cache_bytes
 
     def begin(self, job: Job) -> Run:
@@ -113,7 +92,7 @@ class Runner:
         request = job.request
         prompt = list(request.prompt_ids)
         capacity = self._capacity(request)
-        sequence = self._begun(self._kept_as(request), prompt, capacity)
+        sequence = self._new_sequence(self._kept_as(request), prompt, capacity)
         seed = request.params.seed
         seed = secrets.randbelow(_NUM_SEEDS) if seed is None else seed
         run = Run(
@@ -133,14 +112,16 @@ class Runner:
 
     def drop(self, run: Run) -> None:
         """Take `run` out and keep the part of its prompt that was read."""
-        request = run.job.request
-        row = run.rows[0]
-        # no logits have shown yet that a prompt read in part is sound
+        request, row = run.job.request, run.rows[0]
         key = self._kept_as(request)
+        # no logits have shown yet that a prompt read in part is sound
         if key and (not run.unread or row.sequence.is_sound):
-            ids = (*request.prompt_ids, *row.ids)
-            if (kept := _kept(row.sequence)) is not None:
-                self._prefixes.put(key, ids, kept)
+            try:
+                kept = row.sequence.out_of_slot()
+                self._prefixes.put(key, (*request.prompt_ids, *row.ids), kept)
+            except RuntimeError as error:
+                if not is_memory_fault(error):  # without it the next turn reads everything again
+                    raise
         self.runs.remove(run)
 
     def _kept_as(self, request: GenerationRequest) -> str:
@@ -152,6 +133,13 @@ class Runner:
         wanted = len(request.prompt_ids) + request.params.max_new_tokens
         return min(wanted, self.network.shape.window)
 
+    def num_tokens(self, num_runs: int) -> int:
+        """How many tokens go through the network in a step of at most `num_runs`."""
+        taking_part = self.runs[:num_runs]
+        num_unread = sum(len(run.unread) for run in taking_part)
+        num_rows = sum(len(run.rows) for run in taking_part if not run.unread)
+        return num_rows + min(num_unread, CHUNK_TOKENS if num_rows else LONE_CHUNK_TOKENS)
+
     @torch.inference_mode()
     def step(self, num_runs: int) -> int:
         """Read on in prompts and add a token to every reply; returns how many tokens were drawn.
@@ -161,74 +149,62 @@ class Runner:
         """
         taking_part = self.runs[:num_runs]
         parts = _parts(taking_part)
-        way = self._decoder or self.network
-        logits = way.forward([part.piece for part in parts])
+        logits = (self._decoder or self.network).forward([part.piece for part in parts])
         try:
-            drawn = self._draw([part for part in parts if part.piece.wants_logits], logits)
+            tokens = draw_tokens(self._draws(parts), logits, self._end_ids)
         except BaseException:
             for part in parts:
                 part.piece.sequence.length -= len(part.piece.ids)
             raise
-        self.runs = [*self.runs[num_runs:], *taking_part]  # whoever had to wait comes first
+        self.runs = [*self.runs[num_runs:], *taking_part]  # those that had to wait come first
         for part in parts:
             if part.run.unread:
                 del part.run.unread[: len(part.piece.ids)]
-        return self._take(drawn)
+        return self._accept(tokens)
 
-    def _draw(self, wanting: Sequence[_Part], logits: Tensor) -> _Drawn:
-        """Draw a token for every part from its logits (num_parts, num_ids)."""
-        if not wanting:
-            return _Drawn([], [], [])
-        branches = [self._branches(part) for part in wanting]
-        places = [
-            Place(part.run, row, number)
-            for number, (part, others) in enumerate(zip(wanting, branches, strict=True))
-            for row in (part.row, *others)
+    def _draws(self, parts: Sequence[_RowPiece]) -> list[Draw]:
+        """A draw for every candidate of the pieces that want logits."""
+        wanting = [part for part in parts if part.piece.wants_logits]
+        return [
+            Draw(part.run, row, number)
+            for number, part in enumerate(wanting)
+            for row in (part.row, *self._branches(part.run, part.row))
         ]
-        tokens = draw_tokens(places, logits, self._end_ids)
-        failed = {id(token.run): token.run for token in tokens if not token.is_sound}
-        branched = [
-            (part.run, others)
-            for part, others in zip(wanting, branches, strict=True)
-            if others and id(part.run) not in failed
-        ]
-        sound = [token for token in tokens if id(token.run) not in failed]
-        return _Drawn(list(failed.values()), branched, sound)
 
-    def _branches(self, part: _Part) -> list[Row]:
+    def _branches(self, run: Run, first: Row) -> list[Row]:
         """One prompt was read for all candidates: each goes on in a sequence of its own."""
-        run, first = part.run, part.row.sequence
         if len(run.rows) == run.params.num_candidates:
             return []
         return [
-            Row(self._copied(first, run.capacity), number)
+            Row(self._copied(first.sequence, run.capacity), number)
             for number in range(1, run.params.num_candidates)
         ]
 
-    def _begun(self, key: str, prompt: Sequence[int], capacity: int) -> KvSequence:
+    def _new_sequence(self, key: str, prompt: Sequence[int], capacity: int) -> KvSequence:
         """A sequence with the longest kept prefix of `prompt`, in a slot where one is free."""
         decoder, shape = self._decoder, self.network.cache_shape
-        if decoder is None or not decoder.has_slot(capacity):
+        if decoder is None or decoder.without_slot([capacity]):
             return self._prefixes.take(key, prompt, shape, capacity)
         prefix = self._prefixes.take(key, prompt, shape, 0)  # the slot has the room
-        return decoder.seat(prefix, capacity)
+        return decoder.into_slot(prefix, capacity)
 
     def _copied(self, sequence: KvSequence, capacity: int) -> KvSequence:
-        if self._decoder is None or not self._decoder.has_slot(capacity):
-            return sequence.copy(sequence.length, capacity)
-        return self._decoder.seat(sequence, capacity)
+        seated = self._decoder.into_slot(sequence, capacity) if self._decoder else sequence
+        return sequence.copy(sequence.length, capacity) if seated is sequence else seated
 
-    def _take(self, drawn: _Drawn) -> int:
-        """Let what was drawn become true; returns how many tokens there are."""
-        for run, rows in drawn.branched:
-            run.rows += rows
-        for token in drawn.tokens:
+    def _accept(self, tokens: Sequence[Token]) -> int:
+        """Let what was drawn become true; returns how many tokens of sound logits there are."""
+        failed = {id(token.run): token.run for token in tokens if not token.is_sound}
+        sound = [token for token in tokens if id(token.run) not in failed]
+        for token in sound:
             token.run.chances.clear()
-        for run in drawn.failed:
+            if token.row not in token.run.rows:
+                token.run.rows.append(token.row)
+        for run in failed.values():
             self._fail(run, NumericError())
-        for token in drawn.tokens:
+        for token in sound:
             self._add(token)
-        return len(drawn.tokens)
+        return len(sound)
 
     def _add(self, token: Token) -> None:
         run, row, request = token.run, token.row, token.run.job.request
@@ -254,10 +230,10 @@ class Runner:
             self._report(run, error)
 
 
-def _parts(runs: Sequence[Run]) -> list[_Part]:
+def _parts(runs: Sequence[Run]) -> list[_RowPiece]:
     """The last token of every reply that goes on, and as much of prompts as a step reads."""
     parts = [
-        _Part(run, row, Piece([row.ids[-1]], row.sequence))
+        _RowPiece(run, row, Piece([row.ids[-1]], row.sequence))
         for run in runs
         if not run.unread
         for row in run.rows
@@ -268,18 +244,6 @@ def _parts(runs: Sequence[Run]) -> list[_Part]:
         if run.unread and room > 0:
             chunk = run.unread[:room]
             ends = len(chunk) == len(run.unread)
-            parts.append(_Part(run, run.rows[0], Piece(chunk, run.rows[0].sequence, ends)))
+            parts.append(_RowPiece(run, run.rows[0], Piece(chunk, run.rows[0].sequence, ends)))
             room -= len(chunk)
     return parts
-
-
-def _kept(sequence: KvSequence) -> KvSequence | None:
-    """`sequence` for the next turn: out of its slot, which is for who is running."""
-    if not isinstance(sequence, SlotSequence):
-        return sequence
-    try:
-        return sequence.copy(sequence.length, sequence.length)
-    except RuntimeError as error:
-        if not is_memory_fault(error):
-            raise
-        return None  # the next turn reads everything again

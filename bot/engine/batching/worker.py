@@ -5,7 +5,7 @@ Importing this module imports torch.
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import TypeVar
 
@@ -14,8 +14,7 @@ import torch
 from bot.engine.batching.kv_cache import PrefixCache
 from bot.engine.batching.loader import LoadedGpt2
 from bot.engine.batching.network import Gpt2
-from bot.engine.batching.recovery import Recovery
-from bot.engine.batching.runner import CHUNK_TOKENS, LONE_CHUNK_TOKENS, Runner
+from bot.engine.batching.runner import Runner
 from bot.engine.batching.running_request import Run, completions
 from bot.engine.checks import EngineLimits
 from bot.engine.errands import Errands, Steps
@@ -24,7 +23,7 @@ from bot.engine.protocol import EngineLoad
 from bot.engine.pulse import Pulse
 from bot.engine.scheduler import Job, WaitingLine, split_unwanted
 from bot.engine.throughput import CacheHits, Pace
-from bot.errors import ChatError, EngineBrokenError, EngineClosedError, EngineMemoryError
+from bot.errors import EngineBrokenError, EngineClosedError, EngineError, EngineMemoryError
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -37,25 +36,22 @@ class Worker:
     """
 
     def __init__(self, loaded: LoadedGpt2, thread: Executor, limits: EngineLimits) -> None:
-        network = loaded.network
         self.prefixes = PrefixCache(limits.cache_bytes)
         self.pulse = Pulse()
         self.runner: Runner | None = Runner(
-            network, loaded.end_ids, self.prefixes, self._fail, loaded.decoder
+            loaded.network, loaded.end_ids, self.prefixes, self._fail, loaded.decoder
         )
         self._device = str(loaded.placement.device)
         self._limits = limits
-        self._recovery = Recovery(limits.num_rows, self._release_memory)
+        self._most_runs = limits.num_rows  # in a step: halved at a fault, and growing again
         self._thread = thread
-        self._lock = threading.Lock()  # guards the six below
+        self._lock = threading.Lock()  # guards the four below
         self._line = WaitingLine(limits.runs_of_a_member)
         self._arrived: list[Job] = []
-        self._num_running = 0
-        self._num_rows = 0
         self._is_working = False
         self._num_erasures = 0  # the most that are known of
-        self._errands = Errands(self._errand_fault)
-        self._pace = Pace()
+        self._errands = Errands(self._explained)
+        self._throughput = Pace()
         self._hits = CacheHits()
         self._broken = threading.Event()
         self._closing = threading.Event()
@@ -64,10 +60,17 @@ class Worker:
         """What is going on now."""
         with self._lock:
             num_waiting = len(self._line) + len(self._arrived)
-            num_running, num_rows = self._num_running, self._num_rows
-        pace, most = self._pace.tokens_per_second(), self._limits
-        kept = (self._hits.share(), self.prefixes.num_bytes, most.cache_bytes)
-        return EngineLoad(num_waiting, num_running, pace, num_rows, most.num_rows, *kept)
+        runs = list(runner.runs) if (runner := self.runner) else []
+        return EngineLoad(
+            num_waiting=num_waiting,
+            num_running=len(runs),
+            tokens_per_second=self._throughput.tokens_per_second(),
+            num_rows=sum(run.params.num_candidates for run in runs),
+            max_rows=self._limits.num_rows,
+            cached_share=self._hits.share(),
+            prefix_bytes=self.prefixes.num_bytes,
+            max_prefix_bytes=self._limits.cache_bytes,
+        )
 
     def submit(self, job: Job) -> None:
         """Let `job` wait for its turn. Raises EngineClosedError and EngineBrokenError."""
@@ -78,10 +81,9 @@ class Worker:
     def add_errand(self, begin: Callable[[Gpt2], Steps[T]]) -> "Future[T]":
         """Run what `begin` makes of the network between two steps. Raises as `submit`."""
         with self._lock:
-            runner = self.runner
-            if runner is None:
-                raise EngineClosedError
             self._wake_or_raise()
+            if (runner := self.runner) is None:
+                raise EngineClosedError
             return self._errands.add(begin(runner.network))
 
     def forget(self, num_erasures: int) -> None:
@@ -91,20 +93,20 @@ class Worker:
             self._wake()
 
     def stop(self) -> None:
-        """Answer everybody that the engine is closed, and take nothing more."""
+        """Answer every request that the engine is closed, and take nothing more."""
         self._closing.set()
 
     def free(self) -> None:
         """Let go of the model; only in the thread, after `stop`."""
         self.runner = None
         self.prefixes.shrink(0)
-        self.pulse.rest()
+        self.pulse.idle()
 
-    def _refusal(self) -> ChatError | None:
+    def _refusal(self) -> type[EngineError] | None:
         """Why nothing is run any more, if so."""
         if self._closing.is_set():
-            return EngineClosedError()
-        return EngineBrokenError() if self._broken.is_set() else None
+            return EngineClosedError
+        return EngineBrokenError if self._broken.is_set() else None
 
     def _wake_or_raise(self) -> None:
         if (refusal := self._refusal()) is not None:
@@ -126,20 +128,17 @@ class Worker:
     # ---- below: only in the engine's thread ----
 
     def _work(self) -> None:
-        """Round after round until nobody waits and nothing runs."""
+        """Round after round until no request waits and nothing runs."""
         try:
-            self._go_round()
-        except BaseException:  # not even giving up went well: whoever waits would wait for ever
-            self.pulse.die()
+            goes_on = True
+            while goes_on and (runner := self.runner) is not None:
+                try:
+                    goes_on = self._round(runner)
+                except BaseException as error:  # a waiting task must not wait for ever
+                    self._give_up(runner, error)
+        except BaseException:  # giving up has failed, too: the waiting tasks are told by the watch
+            self.pulse.end()
             logger.exception("the engine's thread has ended")
-
-    def _go_round(self) -> None:
-        goes_on = True
-        while goes_on and (runner := self.runner) is not None:
-            try:
-                goes_on = self._round(runner)
-            except BaseException as error:  # whoever waits must not wait for ever
-                self._give_up(runner, error)
 
     def _round(self, runner: Runner) -> bool:
         """Everything between two steps, and a step; False where there is nothing to do."""
@@ -151,8 +150,8 @@ class Worker:
             self._arrived.clear()
             num_erasures = self._num_erasures
         self.prefixes.erase(num_erasures)
-        if self._refusal() is not None:
-            self._refuse_all(runner)
+        if (refusal := self._refusal()) is not None:
+            self._refuse_all(runner, refusal)
         self._sweep(runner)
         self._admit(runner)
         if self._errands:
@@ -163,21 +162,20 @@ class Worker:
                 is_unerased = self._num_erasures > self.prefixes.num_erasures
                 self._is_working = bool(self._arrived or self._errands or is_unerased)
                 if not self._is_working:
-                    self.pulse.rest()
+                    self.pulse.idle()
                 return self._is_working
         self._step(runner)
         return True
 
-    def _refuse_all(self, runner: Runner) -> None:
-        self._errands.fail(self._refusal() or EngineClosedError())
+    def _refuse_all(self, runner: Runner, refusal: type[EngineError]) -> None:
+        self._errands.fail(refusal())
         for job in list(self._line):
-            self._refuse(job, self._refusal() or EngineClosedError())
-        for run in list(runner.runs):
-            runner.runs.remove(run)
-            self._fail(run, self._refusal() or EngineClosedError())
+            self._refuse(job, refusal())
+        while runner.runs:
+            self._fail(runner.runs.pop(), refusal())
 
     def _sweep(self, runner: Runner) -> None:
-        """Answer those that nobody waits for any more."""
+        """Answer the requests that are not wanted any more."""
         for job, error in split_unwanted(self._line):
             self._refuse(job, error)
         unwanted = dict(split_unwanted(run.job for run in runner.runs))
@@ -205,20 +203,14 @@ class Worker:
         try:
             run = runner.begin(job)
         except Exception as error:
-            if is_memory_fault(error):
-                self._release_memory(error)
-                if had_prefixes or runner.runs:
-                    return had_prefixes
-                error = EngineMemoryError()
-            elif is_broken_device(error):
-                raise
-            self._refuse(job, error)
+            reason = self._explained(error)
+            if isinstance(reason, EngineMemoryError) and (had_prefixes or runner.runs):
+                return had_prefixes
+            self._refuse(job, reason)
             return True
-        self.prefixes.shrink(self._limits.cache_bytes - runner.reserved_bytes)
+        self.prefixes.shrink(self._limits.cache_bytes - runner.reserved_bytes())
         with self._lock:
             self._line.next()
-            self._num_running += 1
-            self._num_rows += run.params.num_candidates
         self._hits.add(len(job.request.prompt_ids), run.num_cached_tokens)
         if not job.begin():
             runner.drop(run)
@@ -226,45 +218,66 @@ class Worker:
         return True
 
     def _step(self, runner: Runner) -> None:
-        self.pulse.beat(_num_tokens(runner.runs[: self._recovery.num_runs]))
+        self.pulse.beat(runner.num_tokens(self._most_runs))
         try:
-            self._pace.add(runner.step(self._recovery.num_runs))
+            self._throughput.add(runner.step(self._most_runs))
         except Exception as error:
             self.pulse.miss()
-            for run, reason in self._recovery.after(error, runner.runs):
-                runner.runs.remove(run)
-                self._fail(run, reason)
+            self._recover(runner, error)
         for run in [run for run in runner.runs if run.is_over]:
             made = completions(run)
             runner.drop(run)
             self._end(run)
             run.job.future.set_result(made)
-            self._recovery.grow()
+            self._most_runs = min(self._most_runs + 1, self._limits.num_rows)
+
+    def _recover(self, runner: Runner, error: Exception) -> None:
+        """Go on after a step that failed as a whole: with half as many, or without the one left.
+
+        Raises `error` where the device is broken.
+        """
+        taking_part = runner.runs[: self._most_runs]
+        reason = self._explained(error)
+        if reason is error:
+            logger.warning("a step of %d requests failed", len(taking_part), exc_info=error)
+        if len(taking_part) > 1:
+            self._most_runs = len(taking_part) // 2
+            return
+        self._most_runs = self._limits.num_rows
+        for run in taking_part:
+            runner.runs.remove(run)
+            self._fail(run, reason)
+
+    def _explained(self, error: Exception) -> Exception:
+        """What a request is told of `error`; where memory was missing, as much as can be is freed.
+
+        Raises `error` where the device is broken.
+        """
+        if is_broken_device(error):
+            raise error
+        if not is_memory_fault(error):
+            return error
+        logger.warning("out of memory on %s: %s", self._device, error)
+        self.prefixes.shrink(0)
+        if self._device.startswith("cuda"):
+            torch.cuda.empty_cache()
+        return EngineMemoryError()
 
     def _give_up(self, runner: Runner, error: BaseException) -> None:
-        """Answer everybody after a fault that is nobody's own, and start with nothing."""
+        """Answer every request after a fault of the engine itself, and start with nothing."""
         if is_broken_device(error):
             logger.error("the device %s has failed: %s", self._device, error)
             self._broken.set()
-            return  # the next round refuses everybody
+            return  # the next round refuses every request
         logger.error("the engine has failed", exc_info=error)
         with self._lock:
             jobs = [*self._arrived, *self._line, *(run.job for run in runner.runs)]
             self._arrived, self._line = [], WaitingLine(self._limits.runs_of_a_member)
-            self._num_running = self._num_rows = 0
         runner.runs.clear()
         self.prefixes.shrink(0)
         for job in jobs:
             job.fail(error)
         self._errands.fail(error)
-
-    def _errand_fault(self, error: Exception) -> BaseException:
-        if is_memory_fault(error):
-            self._release_memory(error)
-            return EngineMemoryError()
-        if is_broken_device(error):
-            raise error
-        return error
 
     def _refuse(self, job: Job, error: BaseException) -> None:
         """Answer a job that waits."""
@@ -280,18 +293,3 @@ class Worker:
     def _end(self, run: Run) -> None:
         with self._lock:
             self._line.done(run.job)
-            self._num_running -= 1
-            self._num_rows -= run.params.num_candidates
-
-    def _release_memory(self, error: Exception) -> None:
-        logger.warning("out of memory on %s: %s", self._device, error)
-        self.prefixes.shrink(0)
-        if self._device.startswith("cuda"):
-            torch.cuda.empty_cache()
-
-
-def _num_tokens(runs: Sequence[Run]) -> int:
-    """How many tokens go through the network in a step of all `runs`."""
-    num_unread = sum(len(run.unread) for run in runs)
-    num_rows = sum(len(run.rows) for run in runs if not run.unread)
-    return num_rows + min(num_unread, CHUNK_TOKENS if num_rows else LONE_CHUNK_TOKENS)

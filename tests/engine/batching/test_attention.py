@@ -10,13 +10,13 @@ from bot.engine.batching.attention import attend
 def plain(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """The formula, token by token, in double precision."""
     start = keys.shape[1] - queries.shape[1]
-    heard = torch.empty_like(queries, dtype=torch.double)
+    output = torch.empty_like(queries, dtype=torch.double)
     for i in range(queries.shape[1]):
         seen = slice(0, start + i + 1)
         scores = (keys[:, seen].double() @ queries[:, i, :, None].double()).squeeze(-1)
-        shares = (scores / queries.shape[2] ** 0.5).softmax(dim=-1)
-        heard[:, i] = (shares[:, :, None] * values[:, seen].double()).sum(dim=1)
-    return heard
+        weights = (scores / queries.shape[2] ** 0.5).softmax(dim=-1)
+        output[:, i] = (weights[:, :, None] * values[:, seen].double()).sum(dim=1)
+    return output
 
 
 @pytest.mark.parametrize("before", [0, 1, 63, 64, 100])
@@ -29,12 +29,14 @@ def test_every_token_hears_itself_and_those_before_it(
 ) -> None:
     length = before + num_tokens
     numbers = torch.Generator().manual_seed(length)
-    mixed = torch.randn(3, 2, 256, 8, generator=numbers).to(dtype)
-    queries = mixed[0, :, length - num_tokens : length]
-    keys, values = mixed[1, :, :length], mixed[2, :, :length]
-    heard = attend(queries, keys, values)
-    assert heard.dtype == dtype
-    torch.testing.assert_close(heard.double(), plain(queries, keys, values), rtol=0, atol=tolerance)
+    qkv = torch.randn(3, 2, 256, 8, generator=numbers).to(dtype)
+    queries = qkv[0, :, length - num_tokens : length]
+    keys, values = qkv[1, :, :length], qkv[2, :, :length]
+    output = attend(queries, keys, values)
+    assert output.dtype == dtype
+    torch.testing.assert_close(
+        output.double(), plain(queries, keys, values), rtol=0, atol=tolerance
+    )
 
 
 def test_what_stands_behind_the_sequence_is_never_heard() -> None:

@@ -140,7 +140,7 @@ async def test_a_step_without_memory_says_nothing_of_how_fast_the_machine_is(
     await outcomes_of(start(local))
     local.engine.pulse.beat(512)  # a long prompt comes next
     assert local.engine.pulse.patience_seconds == UNKNOWN_SECONDS
-    local.engine.pulse.rest()
+    local.engine.pulse.idle()
 
 
 async def test_a_batch_without_memory_is_halved_and_everybody_is_answered(

@@ -1,4 +1,4 @@
-"""Who is answered when: places in the queue, fairness, and room for everybody."""
+"""Who is answered when: places in the queue, fairness, and room for all."""
 
 import asyncio
 from dataclasses import replace

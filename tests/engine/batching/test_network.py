@@ -166,7 +166,7 @@ def test_a_branched_sequence_goes_its_own_way(
     assert_close(logits[1], expected([*ids, 4])[-1])
 
 
-@pytest.mark.parametrize("part", ["_head", "_norm", "_layers"])
+@pytest.mark.parametrize("part", ["_lm_head", "_ln_f", "_blocks"])
 def test_a_pass_that_fails_leaves_every_sequence_as_it_was(
     loaded_gpt2: LoadedGpt2, part: str
 ) -> None:

@@ -8,10 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from bot.engine.batching.cuda.slots import SlotSequence
 from bot.engine.batching.cuda.static_decode import StaticDecode
 
 _WARM_UPS = 3  # kernels are chosen and their workspaces made before, not in the capture
@@ -19,30 +17,11 @@ _WARM_UPS = 3  # kernels are chosen and their workspaces made before, not in the
 _BACKENDS = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
-class Replay:
-    """A captured StaticDecode, run again with what its inputs hold then."""
-
-    def __init__(self, decode: StaticDecode, graph: torch.cuda.CUDAGraph, logits: Tensor) -> None:
-        self.size = decode.size
-        self._decode = decode  # the graph reads and writes its tensors
-        self._graph = graph
-        self._logits = logits
-
-    def set(self, taking_part: Sequence[tuple[int, SlotSequence]]) -> None:
-        """See StaticDecode.set."""
-        self._decode.set(taking_part)
-
-    def run(self) -> Tensor:
-        """See StaticDecode.run."""
-        self._graph.replay()
-        return self._logits
-
-
 class Capture:
     """Captures steps, all of them on a stream of its own and in one pool of memory.
 
     The pool can be shared because graphs run one after another and leave nothing in it that is
-    read later. The stream must be nobody else's: torch clears cuBLAS's workspaces of a graph's
+    read later. The stream must be the captures' own: torch clears cuBLAS's workspaces of a graph's
     stream when the graph is freed, also those that other graphs point to (pytorch issue 193402).
     """
 
@@ -52,31 +31,31 @@ class Capture:
         self._pool = torch.cuda.graph_pool_handle()
 
     @torch.inference_mode()
-    def __call__(self, decodes: Sequence[StaticDecode]) -> list[Replay]:
-        """A graph for each of `decodes`; raises RuntimeError where one cannot be captured."""
+    def __call__(self, decodes: Sequence[StaticDecode]) -> None:
+        """Give each of `decodes` a graph; raises RuntimeError where one cannot be captured."""
         largest_first = sorted(decodes, key=lambda decode: -decode.size)
         with torch.cuda.device(self._device), sdpa_kernel(_BACKENDS), _without_collection():
             # all before the first capture: a workspace may have to grow, and graphs point into it
             for decode in largest_first:
                 self._warm_up(decode)
-            replays = [self._capture(decode) for decode in largest_first]
-        return replays[::-1]
+            for decode in largest_first:
+                decode.replay = self._captured(decode).replay
 
     def _warm_up(self, decode: StaticDecode) -> None:
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
             for _ in range(_WARM_UPS):
-                decode.run()
+                decode.compute()
         torch.cuda.current_stream().wait_stream(self._stream)
 
-    def _capture(self, decode: StaticDecode) -> Replay:
+    def _captured(self, decode: StaticDecode) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
         # thread_local: another thread may ask how much memory is free
         with torch.cuda.graph(
             graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
         ):
-            logits = decode.run()
-        return Replay(decode, graph, logits)
+            decode.compute()
+        return graph
 
 
 @contextmanager

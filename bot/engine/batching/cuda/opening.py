@@ -12,7 +12,7 @@ import torch
 
 from bot.engine.batching.cuda.graphs import Capture
 from bot.engine.batching.cuda.self_check import UnsoundError, check_decoder, check_network
-from bot.engine.batching.cuda.slot_decoder import Decoder, Prepare, make_decoder, plan_slots
+from bot.engine.batching.cuda.slot_decoder import Prepare, SlotDecoder, make_decoder, plan_slots
 from bot.engine.batching.loader import LoadedGpt2, load_gpt2
 from bot.engine.checks import CUDA_ROWS, EngineLimits
 from bot.engine.faults import is_broken_device
@@ -59,7 +59,7 @@ def ready_for_cuda(
     return loaded, limits
 
 
-def _checked(loaded: LoadedGpt2, limits: EngineLimits, prepare: Prepare) -> Decoder:
+def _checked(loaded: LoadedGpt2, limits: EngineLimits, prepare: Prepare) -> SlotDecoder:
     network = loaded.network
     num_bytes = min(limits.cache_bytes, _free_bytes(loaded.placement.device))
     within = replace(limits, cache_bytes=num_bytes)

@@ -1,6 +1,6 @@
-"""Whether a device computes what it should, tried with the model itself before anybody is answered.
+"""Whether a device computes what it should, tried with the model itself before the first answer.
 
-A driver, a card and a torch that nobody has tried together may run without an error and be wrong.
+A driver, a card and a torch that were never tried together may run without an error and be wrong.
 Importing this module imports torch.
 """
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bot.dialogue.sampling import SamplingParams
-from bot.engine.batching.cuda.slot_decoder import Decoder, SlotGroup
+from bot.engine.batching.cuda.slot_decoder import SlotDecoder, SlotGroup
 from bot.engine.batching.kv_cache import KvSequence
 from bot.engine.batching.network import Gpt2, Piece
 from bot.engine.sampling.rules import Said, apply_rules
@@ -46,17 +46,17 @@ def check_network(network: Gpt2) -> None:
 
 
 @torch.inference_mode()
-def check_decoder(network: Gpt2, decoder: Decoder) -> None:
+def check_decoder(network: Gpt2, decoder: SlotDecoder) -> None:
     """Replies in slots, all and every second one of them, beside the network's own way."""
     for group in decoder.groups:
         _check_group(network, decoder, group)
 
 
-def _check_group(network: Gpt2, decoder: Decoder, group: SlotGroup) -> None:
+def _check_group(network: Gpt2, decoder: SlotDecoder, group: SlotGroup) -> None:
     dice, prompts = _dice(1), _prompts(network, group.slots.num_slots)
     plain = [KvSequence(network.cache_shape, _CAPACITY) for _ in prompts]
     network.forward([Piece(ids, kept) for ids, kept in zip(prompts, plain, strict=True)])
-    seated = [decoder.seat(kept, group.slots.capacity - 1) for kept in plain]
+    seated = [decoder.into_slot(kept, group.slots.capacity - 1) for kept in plain]
     for step in group.steps:
         for numbers in (range(step.size), range(1, step.size, 2)):  # others sit in between
             ids = [dice.randrange(network.shape.num_ids) for _ in numbers]

@@ -5,7 +5,6 @@ Importing this module imports torch.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -24,24 +23,8 @@ _SLOTS_SHARE = 0.75  # of the memory for keys and values; the rest keeps prefixe
 _SHORT_SHARE = 2 / 3  # of that
 
 
-class Step(Protocol):
-    """The first `size` slots get a token more: a StaticDecode, or a graph of one."""
-
-    @property
-    def size(self) -> int:
-        """How many slots."""
-        ...
-
-    def set(self, taking_part: Sequence[tuple[int, SlotSequence]]) -> None:
-        """See StaticDecode.set."""
-        ...
-
-    def run(self) -> Tensor:
-        """See StaticDecode.run."""
-        ...
-
-
-Prepare = Callable[[Sequence[StaticDecode]], Sequence[Step]]
+# Captures steps, where the device can: see graphs.Capture.
+Prepare = Callable[[Sequence[StaticDecode]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +32,30 @@ class SlotGroup:
     """Slots of one capacity and their steps, the smallest first; the last has all slots."""
 
     slots: Slots
-    steps: Sequence[Step]
+    steps: Sequence[StaticDecode]
 
-    def step_for(self, num_slots: int) -> Step:
+    def step_for(self, num_slots: int) -> StaticDecode:
         """The smallest step of the first `num_slots` slots."""
         return next(step for step in self.steps if step.size >= num_slots)
 
+    def decode(self, pieces: Sequence[Piece]) -> Tensor:
+        """The logits (num_pieces, num_ids) after `pieces` of one token, each of a slot of these.
 
-class Decoder:
-    """Runs pieces as Gpt2.forward does; those of one token in a slot go the static way.
+        The sequences do not grow yet.
+        """
+        sequences = [one for piece in pieces if isinstance(one := piece.sequence, SlotSequence)]
+        highest = max(sequences, key=lambda sequence: sequence.number)
+        num_taken = self.slots.num_slots - self.slots.num_free
+        if self.step_for(num_taken).size < self.step_for(highest.number + 1).size:
+            self.slots.lower(highest)  # a smaller step would do, were it not for a slot high up
+        step = self.step_for(1 + max(sequence.number for sequence in sequences))
+        ids = [piece.ids[0] for piece in pieces]
+        step.set(list(zip(ids, sequences, strict=True)))
+        return _taken(step.run(), [sequence.number for sequence in sequences])
+
+
+class SlotDecoder:
+    """Implements Decoder: pieces of one token in a slot go the static way.
 
     The rest (chunks of prompts, and replies for which no slot was free) goes the network's own.
     """
@@ -72,7 +70,7 @@ class Decoder:
         return sum(group.slots.num_bytes for group in self.groups)
 
     def without_slot(self, capacities: Iterable[int]) -> list[int]:
-        """Those of `capacities`, each of a sequence that is to come, for which no slot is free."""
+        """See Decoder."""
         free = [group.slots.num_free for group in self.groups]
         left_over = []
         for capacity in capacities:
@@ -84,70 +82,37 @@ class Decoder:
                 free[number] -= 1
         return left_over
 
-    def has_slot(self, capacity: int) -> bool:
-        """Whether a slot for `capacity` tokens is free."""
-        return not self.without_slot([capacity])
-
-    def seat(self, sequence: KvSequence, capacity: int) -> KvSequence:
-        """A copy of `sequence` in a slot for `capacity` tokens; itself where none is free."""
+    def into_slot(self, sequence: KvSequence, capacity: int) -> KvSequence:
+        """See Decoder."""
         for group in self.groups:
             if group.slots.capacity > capacity and (seated := group.slots.take()) is not None:
-                seated.keys[:, :, : sequence.length] = sequence.keys[:, :, : sequence.length]
-                seated.values[:, :, : sequence.length] = sequence.values[:, :, : sequence.length]
-                seated.length = sequence.length
+                seated.fill(sequence, sequence.length)
                 return seated
         return sequence
 
     @torch.inference_mode()
     def forward(self, pieces: Sequence[Piece]) -> Tensor:
-        """See Gpt2.forward. The logits are good until the next call."""
-        numbers = {id(piece): n for n, piece in enumerate(p for p in pieces if p.wants_logits)}
-        found, order, others, grown = list[Tensor](), list[int](), list(pieces), list[_Next]()
-        for group in self.groups:
-            if nexts := _nexts(others, group.slots):
-                found.append(_decode(group, nexts))
-                order += [numbers[id(one.piece)] for one in nexts]
-                gone = {id(one.piece) for one in nexts}
-                others = [piece for piece in others if id(piece) not in gone]
-                grown += nexts
-        if others:
-            found.append(self._network.forward(others))
-            order += [numbers[id(piece)] for piece in others if piece.wants_logits]
-        for one in grown:  # last: what has raised has changed nothing
-            one.sequence.length += 1
+        """See Decoder."""
+        groups = [self._group(piece) for piece in pieces]
+        found, order = list[Tensor](), list[int]()
+        for group in (*self.groups, None):  # the network last: its sequences grow at once
+            numbers = [n for n, other in enumerate(groups) if other is group]
+            chosen = [pieces[n] for n in numbers]
+            if chosen:
+                found.append(group.decode(chosen) if group else self._network.forward(chosen))
+                order += [n for n in numbers if pieces[n].wants_logits]
+        for piece, group in zip(pieces, groups, strict=True):
+            if group is not None:  # what has raised before has changed nothing
+                piece.sequence.length += 1
         rows = found[0] if len(found) == 1 else torch.cat(found)
         return _taken(rows, sorted(range(len(order)), key=order.__getitem__))
 
-
-@dataclass(frozen=True, slots=True)
-class _Next:
-    """A piece of one token for a sequence in a slot."""
-
-    piece: Piece
-    sequence: SlotSequence
-
-
-def _nexts(pieces: Iterable[Piece], slots: Slots) -> list[_Next]:
-    return [
-        _Next(piece, piece.sequence)
-        for piece in pieces
-        if len(piece.ids) == 1
-        and piece.wants_logits
-        and isinstance(piece.sequence, SlotSequence)
-        and piece.sequence.slots is slots
-    ]
-
-
-def _decode(group: SlotGroup, nexts: Sequence[_Next]) -> Tensor:
-    """The logits (num_nexts, num_ids) after each of `nexts`."""
-    sequences = [one.sequence for one in nexts]
-    highest = max(sequences, key=lambda sequence: sequence.number)
-    num_taken = group.slots.num_slots - group.slots.num_free
-    if group.step_for(num_taken).size < group.step_for(highest.number + 1).size:
-        group.slots.lower(highest)  # a smaller step would do, were it not for a slot high up
-    step = group.step_for(1 + max(sequence.number for sequence in sequences))
-    step.set([(one.piece.ids[0], one.sequence) for one in nexts])
-    return _taken(step.run(), [sequence.number for sequence in sequences])
+    def _group(self, piece: Piece) -> SlotGroup | None:
+        """The slots in which `piece` is the next token of a reply; None for any other piece."""
+        sequence = piece.sequence
+        if len(piece.ids) > 1 or not piece.wants_logits or not isinstance(sequence, SlotSequence):
+            return None
+        return next((group for group in self.groups if group.slots is sequence.slots), None)
 
 
 def _taken(rows: Tensor, numbers: Sequence[int]) -> Tensor:
@@ -167,13 +132,13 @@ def plan_slots(shape: CacheShape, window: int, limits: EngineLimits) -> list[tup
     for capacity, share in (shares | {longest: 1.0}).items():
         slot_bytes = capacity * shape.token_bytes
         fitting = max(int(left * share) // slot_bytes, min(left // slot_bytes, 1))
-        num_slots = min(fitting, limits.num_rows)
-        left -= num_slots * slot_bytes
-        plans.append((num_slots, capacity))
-    return [(num_slots, capacity) for num_slots, capacity in plans if num_slots]
+        if num_slots := min(fitting, limits.num_rows):
+            left -= num_slots * slot_bytes
+            plans.append((num_slots, capacity))
+    return plans
 
 
-def make_decoder(network: Gpt2, plans: Iterable[tuple[int, int]], prepare: Prepare) -> Decoder:
+def make_decoder(network: Gpt2, plans: Iterable[tuple[int, int]], prepare: Prepare) -> SlotDecoder:
     """A decoder with slots of `plans`, as from plan_slots; `prepare` may capture its steps."""
     groups = []
     for num_slots, capacity in plans:
@@ -181,6 +146,7 @@ def make_decoder(network: Gpt2, plans: Iterable[tuple[int, int]], prepare: Prepa
         sizes = sorted({size for size in SIZES if size < num_slots} | {num_slots})
         # beside the graphs: what one of them has made must outlast the run of another
         logits = torch.empty(num_slots, network.shape.num_ids, device=network.cache_shape.device)
-        steps = prepare([StaticDecode(network, slots, logits[:size]) for size in sizes])
+        steps = [StaticDecode(network, slots, logits[:size]) for size in sizes]
+        prepare(steps)
         groups.append(SlotGroup(slots, steps))
-    return Decoder(network, groups)
+    return SlotDecoder(network, groups)

@@ -6,7 +6,7 @@ torch.
 
 import weakref
 from collections import deque
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 
 import torch
 
@@ -18,8 +18,8 @@ class Slots:
 
     `kept`: keys, then values, of the shape (num_layers, 2, num_slots, num_heads, capacity,
     head_width). The last cell of a slot takes what is written for a slot that has no part in a
-    step; nobody reads it. All of a slot is finite for as long as its sequence is: what is masked is
-    multiplied by zero, and zero times NaN would be heard.
+    step; it is never read. All of a slot is finite for as long as its sequence is: what is masked
+    is multiplied by zero, and zero times NaN is NaN.
     """
 
     def __init__(self, shape: CacheShape, num_slots: int, capacity: int) -> None:
@@ -38,7 +38,7 @@ class Slots:
 
     @property
     def num_free(self) -> int:
-        """Slots that nobody has."""
+        """Slots without a sequence."""
         self._collect()
         return len(self._free)
 
@@ -59,7 +59,7 @@ class Slots:
         number = heappop(self._free)
         self.kept[:, :, number] = self.kept[:, :, sequence.number]
         heappush(self._free, sequence.number)
-        sequence.settle(number)
+        sequence.move_to(number)
 
     def give_back(self, number: int) -> None:
         """Let the slot be taken again; for any thread."""
@@ -67,32 +67,35 @@ class Slots:
 
     def _collect(self) -> None:
         while self._given_back:
-            self._free.append(self._given_back.popleft())
-            heapify(self._free)
+            heappush(self._free, self._given_back.popleft())
 
 
 class SlotSequence(KvSequence):
-    """A sequence in a slot, which is given back when nobody holds the sequence any more."""
+    """A sequence in a slot, which is given back when the sequence is garbage."""
 
     def __init__(self, slots: Slots, number: int) -> None:
         self.slots = slots
         self.shape = slots.shape
         self.capacity = slots.capacity - 1
         self.length = 0
-        self._be_in(number)
+        self._use(number)
 
     @property
     def num_bytes(self) -> int:
         """Nothing beyond the slots' own."""
         return 0
 
-    def settle(self, number: int) -> None:
-        """Be in the slot `number` from now on; the old one is somebody else's to give back."""
-        self._leaving.detach()
-        self._be_in(number)
+    def out_of_slot(self) -> KvSequence:
+        """A copy: slots are for replies that are running."""
+        return self.copy(self.length, self.length)
 
-    def _be_in(self, number: int) -> None:
+    def move_to(self, number: int) -> None:
+        """Be in the slot `number` from now on; the caller gives the old one back."""
+        self._finalizer.detach()
+        self._use(number)
+
+    def _use(self, number: int) -> None:
         self.number = number
         self.keys, self.values = self.slots.kept[:, :, number].unbind(1)
-        self._leaving = weakref.finalize(self, self.slots.give_back, number)
-        self._leaving.atexit = False  # there is nobody left to take it
+        self._finalizer = weakref.finalize(self, self.slots.give_back, number)
+        self._finalizer.atexit = False  # the slot is not taken again

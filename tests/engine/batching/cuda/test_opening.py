@@ -12,15 +12,14 @@ from bot.engine.batching.cuda import opening as cuda
 from bot.engine.batching.cuda.self_check import UnsoundError
 from bot.engine.batching.engine import LocalEngine
 from bot.engine.checks import EngineLimits
-from bot.engine.opening import Placing
 from bot.engine.protocol import GenerationRequest
-from bot.engine.pulse import LivingEngine
+from bot.engine.pulse import WatchableEngine
 from bot.engine.reference.engine import ReferenceEngine
 from bot.engine.thread import EngineThread
 from bot.errors import ModelError
 
 ASSERT = torch.AcceleratorError("CUDA error: device-side assert triggered")
-PLACING = Placing("cpu", "float32", 1, None, EngineLimits(cache_bytes=4_000_000))
+LIMITS = EngineLimits(cache_bytes=4_000_000)
 
 
 @pytest.fixture
@@ -30,8 +29,9 @@ def thread() -> Iterator[EngineThread]:
     running.shutdown()
 
 
-def open_here(folder: Path, thread: EngineThread) -> LivingEngine:
-    return opening._open_on_cuda(folder, "tiny", PLACING, thread)
+def open_here(folder: Path, thread: EngineThread) -> WatchableEngine:
+    wanted = opening.Wanted(folder, "tiny", "cpu", "float32", 1, None, LIMITS)
+    return opening._open_on_cuda(wanted, thread)
 
 
 async def test_an_engine_opened_for_cuda_answers_from_its_slots(

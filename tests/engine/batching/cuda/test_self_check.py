@@ -57,10 +57,9 @@ def test_wrong_graphs_are_not_used_and_the_log_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def capture(_: torch.device) -> Prepare:
-        def prepare(decodes: Sequence[StaticDecode]) -> Sequence[StaticDecode]:
+        def prepare(decodes: Sequence[StaticDecode]) -> None:
             for decode in decodes:
                 spoil(decode)
-            return decodes
 
         return prepare
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bot.engine.batching.cuda.self_check import check_decoder
-from bot.engine.batching.cuda.slot_decoder import Decoder, make_decoder, plan_slots
+from bot.engine.batching.cuda.slot_decoder import SlotDecoder, make_decoder, plan_slots
 from bot.engine.batching.cuda.slots import SlotSequence
 from bot.engine.batching.kv_cache import CacheShape, KvSequence
 from bot.engine.batching.loader import LoadedGpt2, load_gpt2
@@ -23,7 +23,7 @@ from tests.engine.running import (
 MB = 2**20
 
 
-def decoder_of(network: Gpt2, *plans: tuple[int, int]) -> Decoder:
+def decoder_of(network: Gpt2, *plans: tuple[int, int]) -> SlotDecoder:
     return make_decoder(network, plans, list)
 
 
@@ -42,8 +42,8 @@ def error(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).abs().max() / expected.abs().max())
 
 
-def seat(decoder: Decoder, sequence: KvSequence, capacity: int = 60) -> SlotSequence:
-    seated = decoder.seat(sequence, capacity)
+def seat(decoder: SlotDecoder, sequence: KvSequence, capacity: int = 60) -> SlotSequence:
+    seated = decoder.into_slot(sequence, capacity)
     assert isinstance(seated, SlotSequence)
     return seated
 
@@ -67,7 +67,7 @@ def test_replies_that_join_and_leave_have_the_logits_of_the_network(
             ids = rng.choices(range(network.shape.num_ids), k=rng.randint(1, 30))
             plain = read(network, ids, 160)
             other = plain.copy(plain.length, 160)  # where no slot is free it stays there
-            running.append((plain, decoder.seat(other, rng.choice((40, 150)))))
+            running.append((plain, decoder.into_slot(other, rng.choice((40, 150)))))
         some = rng.sample(running, rng.randint(1, len(running))) if running else []
         some = [one for one in some if one[1].length < one[1].capacity - 4]
         if not some:
@@ -142,7 +142,7 @@ def test_what_has_no_slot_goes_the_networks_own_way(loaded_gpt2: LoadedGpt2) -> 
     network = loaded_gpt2.network
     decoder = decoder_of(network, (1, 64))
     plain = [read(network, range(n + 3)) for n in range(3)]
-    taken = [decoder.seat(one.copy(one.length, 64), 60) for one in plain]
+    taken = [decoder.into_slot(one.copy(one.length, 64), 60) for one in plain]
     assert [isinstance(one, SlotSequence) for one in taken] == [True, False, False]
     assert decoder.without_slot([10, 70]) == [10, 70]
     found = decoder.forward(steps((7, 8, 9), (taken[1], taken[0], taken[2])))
@@ -198,8 +198,9 @@ def test_a_recorded_step_serves_whoever_comes_later(embedded_model: Path, dtype:
     decoder = make_decoder(network, ((5, 96), (8, 128)), record)
     check_decoder(network, decoder)
     steps = [step for group in decoder.groups for step in group.steps]
+    replays = [step.replay for step in steps]
     names = {
-        str(func) for step in steps if isinstance(step, Recorded) for func, *_ in step.operations
+        str(func) for one in replays if isinstance(one, Recorded) for func, *_ in one.operations
     }
     assert any("scaled_dot_product" in name for name in names)
     assert [name for name in names if any(part in name for part in NOT_IN_A_GRAPH)] == []

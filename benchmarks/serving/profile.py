@@ -26,9 +26,7 @@ _NUM_WARM_UPS = 3
 def profile_step(plan: Plan, file: Path) -> str:
     """Write a step's picture to `file`, after the prompts are read; returns a table of it."""
     loaded, limits = _load(plan)
-    runner = Runner(
-        loaded.network, loaded.end_ids, PrefixCache(limits.cache_bytes), _raise, loaded.decoder
-    )
+    runner = Runner(loaded, PrefixCache(limits.cache_bytes), _raise)
     asks = draw_asks(plan.users[0], plan.sizes, plan.shape.window, plan.shape.num_ids, 0)
     for ask in asks:
         runner.begin(Job(GenerationRequest(ask.prompt_ids, ask.params)))

@@ -48,25 +48,20 @@ class Errands:
             steps.close()
             return
         try:
-            next(steps)
-        except StopIteration as end:
-            _answer(future, end.value)
-        except Exception as error:
-            self._fail(future, error)
-        except BaseException as error:  # it is in no line any more: no other code would answer it
-            _answer(future, error)
-            raise
-        else:
-            with self._lock:
-                self._waiting.append((steps, future))
-
-    def _fail(self, future: "Future[Any]", error: Exception) -> None:
-        try:
-            explained = self._explain(error)
-        except BaseException as fault:  # not this errand's alone
+            try:
+                next(steps)
+            except StopIteration as end:
+                outcome = end.value
+            except Exception as error:
+                outcome = self._explain(error)
+            else:
+                with self._lock:
+                    self._waiting.append((steps, future))
+                return
+        except BaseException as fault:  # not this errand's alone; it is in no line any more
             _answer(future, fault)
             raise
-        _answer(future, explained)
+        _answer(future, outcome)
 
     def fail(self, error: BaseException) -> None:
         """Answer all of them with `error`."""

@@ -143,9 +143,9 @@ def _sound_threads(checkpoint: Checkpoint, cores: frozenset[int] | None) -> int:
         return 1
     if cores:
         return len(cores)
-    if sys.platform == "linux":
-        return max(1, len(os.sched_getaffinity(0)) - 1)  # a container may have few of many
-    return max(1, (os.cpu_count() or 2) - 1)
+    # a container may have few of many
+    num_cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 2
+    return max(1, num_cores - 1)
 
 
 async def open_tokenizer(folder: Path) -> TokenizerThread:

@@ -97,12 +97,10 @@ class Pulse:
 
     def where(self) -> str:
         """Which lines the thread is at, for the log; they hold nothing that was said."""
-        frame = None if self._thread_id is None else sys._current_frames().get(self._thread_id)  # noqa: SLF001 - documented, whatever its name
-        return (
-            "(no thread)"
-            if frame is None
-            else "".join(traceback.format_stack(frame, NUM_LINES)).rstrip()
-        )
+        frame = sys._current_frames().get(self._thread_id or 0)  # noqa: SLF001 - documented, whatever its name
+        if frame is None:
+            return "(no thread)"
+        return "".join(traceback.format_stack(frame, NUM_LINES)).rstrip()
 
 
 class WatchableEngine(Engine, Protocol):

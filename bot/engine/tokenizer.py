@@ -43,8 +43,11 @@ class ModelTokenizer:
     """
 
     def __init__(self, backend: PreTrainedTokenizerFast, name: str) -> None:
+        """`name`: the kind of vocabulary and the hash of its files."""
+        self.name = name
+        self.end_of_text_id = int(backend.eos_token_id)  # ends a turn
+        self.has_chat_template = backend.chat_template is not None
         self._backend = backend
-        self._name = name
         self._added = {
             token.content: token_id for token_id, token in backend.added_tokens_decoder.items()
         }
@@ -52,24 +55,9 @@ class ModelTokenizer:
         self._written_out = re.compile("|".join(map(re.escape, self._added)))
 
     @property
-    def name(self) -> str:
-        """The kind of vocabulary and the hash of its files."""
-        return self._name
-
-    @property
-    def end_of_text_id(self) -> int:
-        """The token that ends a turn."""
-        return int(self._backend.eos_token_id)
-
-    @property
     def num_ids(self) -> int:
         """One more than the largest id that `encode` returns."""
         return int(max(self._backend.get_vocab().values())) + 1
-
-    @property
-    def has_chat_template(self) -> bool:
-        """Whether the model brings its own prompt format."""
-        return self._backend.chat_template is not None
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`; a special or added token that is written out is plain text."""

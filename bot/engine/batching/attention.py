@@ -27,10 +27,7 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         return _whole(queries, keys, values)
     if queries.shape[1] > 1:
         return _in_blocks(queries, keys, values)
-    output = functional.scaled_dot_product_attention(
-        queries[None].float(), keys[None].float(), values[None].float()
-    )
-    return output[0].to(queries.dtype)
+    return _whole(queries.float(), keys.float(), values.float()).to(queries.dtype)
 
 
 def _whole(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

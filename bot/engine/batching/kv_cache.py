@@ -119,17 +119,13 @@ class PrefixCache:
 
     def put(self, key: str, ids: Sequence[int], sequence: KvSequence) -> None:
         """Keep `sequence`, which holds the keys and values of `ids`, for the dialogue `key`."""
-        self.forget(key)
+        if key in self._residents:
+            self._pop(key)
         if not key or sequence.num_bytes > self.max_bytes:
             return
         self._residents[key] = _Resident(tuple(ids[: sequence.length]), sequence)
         self.num_bytes += sequence.num_bytes
         self.shrink(self.max_bytes)
-
-    def forget(self, key: str) -> None:
-        """Drop what is kept for the dialogue `key`."""
-        if key in self._residents:
-            self._pop(key)
 
     def erase(self, num_erasures: int) -> None:
         """Keep nothing of what was read before the newest of `num_erasures` erasures."""

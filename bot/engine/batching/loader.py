@@ -12,8 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from bot.engine.batching.kv_cache import KvSequence
-from bot.engine.batching.network import Decoder, Gpt2, Piece, Shape
+from bot.engine.batching.network import Decoder, Gpt2, Shape
 from bot.engine.checkpoints.checkpoint import Checkpoint, inspect_checkpoint, read_json
 from bot.engine.checkpoints.gpt2_config import own_bytes
 from bot.engine.placement.device import Placement, choose_placement
@@ -166,7 +165,10 @@ def _expected(shape: Shape, tensors: Mapping[str, Tensor]) -> dict[str, tuple[in
     modules = {
         f"h.{i}.{name}": sizes for i in range(shape.num_layers) for name, sizes in block.items()
     }
-    expected = {"wte.weight": (shape.num_ids, width), "wpe.weight": (shape.window, width)}
+    expected: dict[str, tuple[int, ...]] = {
+        "wte.weight": (shape.num_ids, width),
+        "wpe.weight": (shape.window, width),
+    }
     for name, sizes in {"ln_f": (width,), **modules}.items():
         expected |= {f"{name}.weight": sizes, f"{name}.bias": sizes[-1:]}
     return expected
@@ -175,5 +177,4 @@ def _expected(shape: Shape, tensors: Mapping[str, Tensor]) -> dict[str, tuple[in
 @torch.inference_mode()
 def _warm_up(loaded: LoadedGpt2) -> None:
     """The first pass allocates and chooses kernels; it also shows that the model works at all."""
-    network = loaded.network
-    network.forward([Piece([loaded.end_ids[0]], KvSequence(network.cache_shape, 1))])
+    loaded.network.forward([loaded.network.piece(loaded.end_ids[:1])])

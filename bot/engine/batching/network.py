@@ -106,6 +106,10 @@ class Gpt2:
             device=self._wte.device,
         )
 
+    def piece(self, ids: Sequence[int]) -> Piece:
+        """All of `ids` as the first tokens of a sequence with room for them alone."""
+        return Piece(ids, KvSequence(self.cache_shape, len(ids)))
+
     @torch.inference_mode()
     def forward(self, pieces: Sequence[Piece]) -> Tensor:
         """Run `pieces` through the network and lengthen their sequences.

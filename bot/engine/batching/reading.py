@@ -22,16 +22,13 @@ def score_steps(network: Gpt2, passages: Sequence[Passage]) -> Steps[list[Logpro
     """See Engine.score; a step for every STEP_TOKENS. Raises NumericError."""
     scored: list[Logprobs] = []
     for group in _groups(passages):
-        hidden = network.read([_piece(network, passage) for passage in group])
+        # nothing follows the last one of a passage
+        pieces = [network.piece((*one.prompt_ids, *one.ids[:-1])) for one in group]
+        hidden = network.read(pieces)
         for passage, states in zip(group, hidden, strict=True):
             scored.append(_logprobs(network, passage, states))
         yield
     return scored
-
-
-def _piece(network: Gpt2, passage: Passage) -> Piece:
-    ids = (*passage.prompt_ids, *passage.ids[:-1])  # nothing follows the last one
-    return Piece(ids, KvSequence(network.cache_shape, len(ids)))
 
 
 @torch.inference_mode()

@@ -14,7 +14,8 @@ import torch
 
 from bot.engine.batching.drawing import Draw, Token, draw_tokens
 from bot.engine.batching.kv_cache import KvSequence, PrefixCache
-from bot.engine.batching.network import Decoder, Gpt2, Piece
+from bot.engine.batching.loader import LoadedGpt2
+from bot.engine.batching.network import Piece
 from bot.engine.batching.running_request import Row, Run
 from bot.engine.checks import EngineLimits
 from bot.engine.faults import is_memory_fault
@@ -45,17 +46,15 @@ class Runner:
 
     def __init__(
         self,
-        network: Gpt2,
-        end_ids: Sequence[int],
+        loaded: LoadedGpt2,
         prefixes: PrefixCache,
         report: Callable[[Run, BaseException], None],
-        decoder: Decoder | None = None,
     ) -> None:
-        """`decoder`: a faster way through `network`, on the devices that have one."""
+        """Begin with no job."""
         self.runs: list[Run] = []
-        self.network = network
-        self._decoder = decoder
-        self._end_ids = tuple(end_ids)
+        self.network = loaded.network
+        self._decoder = loaded.decoder
+        self._end_ids = loaded.end_ids
         self._prefixes = prefixes
         self._report = report
 

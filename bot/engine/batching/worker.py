@@ -38,23 +38,20 @@ class Worker:
     def __init__(self, loaded: LoadedGpt2, thread: Executor, limits: EngineLimits) -> None:
         self.prefixes = PrefixCache(limits.cache_bytes)
         self.pulse = Pulse()
-        self.runner: Runner | None = Runner(
-            loaded.network, loaded.end_ids, self.prefixes, self._fail, loaded.decoder
-        )
+        self.runner: Runner | None = Runner(loaded, self.prefixes, self._fail)
         self._device = str(loaded.placement.device)
         self._limits = limits
         self._most_runs = limits.num_rows  # in a step: halved at a fault, and growing again
         self._thread = thread
-        self._lock = threading.Lock()  # guards the four below
+        self._lock = threading.Lock()  # guards the five below
         self._line = WaitingLine(limits.runs_of_a_member)
         self._arrived: list[Job] = []
         self._is_working = False
         self._num_erasures = 0  # the most that are known of
+        self._refusal: type[EngineError] | None = None  # why nothing is run any more
         self._errands = Errands(self._explained)
         self._throughput = Pace()
         self._hits = CacheHits()
-        self._broken = threading.Event()
-        self._closing = threading.Event()
 
     def load(self) -> EngineLoad:
         """What is going on now."""
@@ -94,7 +91,8 @@ class Worker:
 
     def stop(self) -> None:
         """Answer every request that the engine is closed, and take nothing more."""
-        self._closing.set()
+        with self._lock:
+            self._refusal = EngineClosedError
 
     def free(self) -> None:
         """Let go of the model; only in the thread, after `stop`."""
@@ -102,15 +100,9 @@ class Worker:
         self.prefixes.shrink(0)
         self.pulse.idle()
 
-    def _refusal(self) -> type[EngineError] | None:
-        """Why nothing is run any more, if so."""
-        if self._closing.is_set():
-            return EngineClosedError
-        return EngineBrokenError if self._broken.is_set() else None
-
     def _wake_or_raise(self) -> None:
-        if (refusal := self._refusal()) is not None:
-            raise refusal
+        if self._refusal is not None:
+            raise self._refusal
         if not self._wake():
             raise EngineClosedError
 
@@ -148,9 +140,9 @@ class Worker:
                 self._line.append(job)
                 self._num_erasures = max(self._num_erasures, job.request.num_erasures)
             self._arrived.clear()
-            num_erasures = self._num_erasures
+            num_erasures, refusal = self._num_erasures, self._refusal
         self.prefixes.erase(num_erasures)
-        if (refusal := self._refusal()) is not None:
+        if refusal is not None:
             self._refuse_all(runner, refusal)
         self._sweep(runner)
         self._admit(runner)
@@ -267,7 +259,8 @@ class Worker:
         """Answer every request after a fault of the engine itself, and start with nothing."""
         if is_broken_device(error):
             logger.error("the device %s has failed: %s", self._device, error)
-            self._broken.set()
+            with self._lock:
+                self._refusal = self._refusal or EngineBrokenError
             return  # the next round refuses every request
         logger.error("the engine has failed", exc_info=error)
         with self._lock:

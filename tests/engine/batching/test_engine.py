@@ -140,7 +140,7 @@ def requests(num_requests: int) -> Iterator[GenerationRequest]:
 
 def replies(loaded: LoadedGpt2, joins: list[int]) -> dict[int | None, tuple[int, ...]]:
     """By seed; `joins`: how many more requests begin before each step."""
-    engine = Runner(loaded.network, loaded.end_ids, PrefixCache(0), lambda run, error: None)
+    engine = Runner(loaded, PrefixCache(0), lambda run, error: None)
     made: dict[int | None, tuple[int, ...]] = {}
     waiting = list(requests(500))
     for num_new in joins:

@@ -105,7 +105,7 @@ async def test_a_request_that_failed_leaves_nothing_in_the_prefix_cache(
 
 def test_a_prompt_read_in_part_is_kept_only_where_it_is_sound(loaded_gpt2: LoadedGpt2) -> None:
     prefixes = PrefixCache(10**7)
-    made = Runner(loaded_gpt2.network, (0,), prefixes, lambda run, error: None)
+    made = Runner(loaded_gpt2, prefixes, lambda run, error: None)
     for is_sound in (True, False):
         request = GenerationRequest((5,) * 250, LONG, sequence_key=str(is_sound))
         run = made.begin(Job(request))
@@ -160,7 +160,7 @@ async def test_a_batch_without_memory_is_halved_and_everybody_is_answered(
 
 
 def test_whoever_had_to_wait_takes_part_in_the_next_step(loaded_gpt2: LoadedGpt2) -> None:
-    made = Runner(loaded_gpt2.network, (0,), PrefixCache(0), lambda run, error: None)
+    made = Runner(loaded_gpt2, PrefixCache(0), lambda run, error: None)
     runs = [made.begin(Job(GenerationRequest((5, 6), LONG))) for _ in range(5)]
     for num_runs in (2, 2, 2, 1, 3):
         made.step(num_runs)

@@ -146,16 +146,6 @@ def test_a_request_of_no_dialogue_is_not_kept() -> None:
     assert len(cache) == 0
 
 
-def test_a_forgotten_dialogue_is_gone() -> None:
-    cache = PrefixCache(9 * SIZE)
-    for key in "ab":
-        cache.put(key, range(20), filled(range(20)))
-    cache.forget("a")
-    cache.forget("a")
-    assert list(cache._residents) == ["b"]
-    assert_accounts_agree(cache)
-
-
 @pytest.mark.parametrize("max_bytes", [0, -5])
 def test_a_cache_can_be_emptied(max_bytes: int) -> None:
     cache = PrefixCache(9 * SIZE)

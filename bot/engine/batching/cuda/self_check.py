@@ -34,9 +34,9 @@ def check_network(network: Gpt2) -> None:
     """Prompts read together, alone and in chunks have to agree; raises UnsoundError."""
     tolerance = TOLERANCES[network.cache_shape.dtype]
     prompts = _prompts(network, len(_LENGTHS))
-    together = network.forward([_piece(network, ids) for ids in prompts])
+    together = network.forward([network.piece(ids) for ids in prompts])
     for ids, row in zip(prompts, together, strict=True):
-        alone = network.forward([_piece(network, ids)])
+        alone = network.forward([network.piece(ids)])
         _compare("a prompt alone", alone, row[None], tolerance)
         sequence = KvSequence(network.cache_shape, len(ids))
         for start in range(0, len(ids), 7):
@@ -91,10 +91,6 @@ def _prompts(network: Gpt2, number: int) -> list[list[int]]:
 
 def _dice(seed: int) -> random.Random:
     return random.Random(seed)  # noqa: S311 - words are no secret
-
-
-def _piece(network: Gpt2, ids: Sequence[int]) -> Piece:
-    return Piece(ids, KvSequence(network.cache_shape, len(ids)))
 
 
 def _nexts(ids: Sequence[int], sequences: Sequence[KvSequence]) -> list[Piece]:

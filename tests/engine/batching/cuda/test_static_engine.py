@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.batching.cuda.opening import ready_for_cuda
+from bot.engine.batching.cuda.slot_decoder import SlotDecoder
 from bot.engine.batching.engine import LocalEngine
 from bot.engine.batching.loader import LoadedGpt2
 from bot.engine.batching.network import Piece
@@ -44,7 +45,7 @@ def open_static(loaded: LoadedGpt2, limits: EngineLimits) -> OpenedLocal:
 def taken_slots(opened: OpenedLocal) -> list[int]:
     runner = opened.engine._worker.runner
     assert runner is not None
-    assert runner._decoder is not None
+    assert isinstance(runner._decoder, SlotDecoder)
     gc.collect()  # what failed holds its sequences by its traceback
     return [group.slots.num_slots - group.slots.num_free for group in runner._decoder.groups]
 

@@ -8,7 +8,6 @@ import random
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Protocol, TypeVar
 
 import torch
@@ -66,7 +65,9 @@ def predict_steps(reader: TextReader, request: PredictionRequest) -> Steps[Predi
 
     Raises InvalidSettingError, DeadlineError and NumericError.
     """
-    layer = _layer(request.layer, reader.num_layers)
+    layer = reader.num_layers if request.layer == LAST_LAYER else request.layer
+    if layer is not None and not 1 <= layer <= reader.num_layers:
+        raise InvalidSettingError(name="layer", low=1, high=reader.num_layers, value=layer)
     params, num_text_tokens = request.params, len(request.text_ids)
     length = min(request.length, reader.window - num_text_tokens)
     seed = params.seed if params.seed is not None else secrets.randbelow(_NUM_SEEDS)
@@ -80,14 +81,12 @@ def predict_steps(reader: TextReader, request: PredictionRequest) -> Steps[Predi
         if not ended:
             ids.append(steps[-1].drawn.token_id)
         yield
-    prediction = Prediction(tuple(ids), num_text_tokens, tuple(steps), ended, seed)
-    if layer is None:
-        return prediction
-    shown = yield from _by(request.deadline, reader.attention(prediction.ids, layer))
-    if shown is None:
-        return prediction
-    attention = LayerAttention(layer, reader.num_layers, tuple(map(tuple, shown)))
-    return replace(prediction, attention=attention)
+    attention: LayerAttention | None = None
+    if layer is not None:
+        shown = yield from _by(request.deadline, reader.attention(ids, layer))
+        if shown is not None:
+            attention = LayerAttention(layer, reader.num_layers, tuple(map(tuple, shown)))
+    return Prediction(tuple(ids), num_text_tokens, tuple(steps), ended, seed, attention)
 
 
 def _by(deadline: float | None, steps: Steps[T]) -> Steps[T]:
@@ -104,13 +103,6 @@ def _by(deadline: float | None, steps: Steps[T]) -> Steps[T]:
             outcome: T = end.value
             return outcome
         yield
-
-
-def _layer(wished: int | None, num_layers: int) -> int | None:
-    layer = num_layers if wished == LAST_LAYER else wished
-    if layer is not None and not 1 <= layer <= num_layers:
-        raise InvalidSettingError(name="layer", low=1, high=num_layers, value=layer)
-    return layer
 
 
 @torch.inference_mode()

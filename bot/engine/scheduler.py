@@ -70,7 +70,7 @@ class WaitingLine:
     def __init__(self, most_of_a_member: int = sys.maxsize) -> None:
         self._most_of_a_member = most_of_a_member
         self._jobs: list[Job] = []
-        self._order: deque[Job] | None = None  # until something changes it
+        self._order: list[Job] | None = None  # until something changes it
         self._running: Counter[_Name] = Counter()
         self._served: dict[_Name, int] = {}
         self._num_served = 0
@@ -93,14 +93,15 @@ class WaitingLine:
 
     def first(self) -> Job | None:
         """The job whose turn it is, if any may run."""
-        return next(filter(self._may_run, self._arranged()), None)
+        return next(filter(self._may_run, self.in_order()), None)
 
     def next(self) -> Job | None:
         """Take out the job whose turn it is; `done` is to be called when it has ended."""
         job = self.first()
         if job is None:
             return None
-        self._arranged().remove(job)  # the others stay in their order
+        # the others stay in their order
+        self._order = [one for one in self.in_order() if one is not job]
         self._jobs.remove(job)
         self._num_served += 1
         _begin(job, self._running, self._served, self._num_served)
@@ -118,15 +119,12 @@ class WaitingLine:
 
     def in_order(self) -> list[Job]:
         """The waiting jobs in the order in which they would be taken, if no other came."""
-        return list(self._arranged())
+        if self._order is None:
+            self._order = list(self._arrange())
+        return self._order
 
     def _may_run(self, job: Job) -> bool:
         return not job.request.user_id or self._running[_names(job)[1]] < self._most_of_a_member
-
-    def _arranged(self) -> deque[Job]:
-        if self._order is None:
-            self._order = deque(self._arrange())
-        return self._order
 
     def _arrange(self) -> Iterator[Job]:
         """Taking a job changes the rank of its own server and member only: two heaps will do."""

@@ -48,11 +48,9 @@ class ModelTokenizer:
         self.end_of_text_id = int(backend.eos_token_id)  # ends a turn
         self.has_chat_template = backend.chat_template is not None
         self._backend = backend
-        self._added = {
-            token.content: token_id for token_id, token in backend.added_tokens_decoder.items()
-        }
-        self._added_ids = frozenset(self._added.values())
-        self._written_out = re.compile("|".join(map(re.escape, self._added)))
+        added = backend.added_tokens_decoder
+        self._added_ids = frozenset(added)
+        self._written_out = re.compile("|".join(re.escape(one.content) for one in added.values()))
 
     @property
     def num_ids(self) -> int:

@@ -85,6 +85,5 @@ class LocalEngine:
         self._worker.stop()
         async with self._closed:
             if self._worker.runner is not None:
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self._thread, self._worker.free)
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._worker.free)
             self._thread.shutdown()  # does not block: the thread has nothing left to do

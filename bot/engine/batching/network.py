@@ -66,7 +66,7 @@ class Decoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class _TransformerBlock:
     """A layer; the names are those of its weights."""
 
     ln_1: Norm
@@ -186,7 +186,7 @@ class Gpt2:
             x = x + block.mlp_c_proj(block.c_fc(block.ln_2(x)))
         return x
 
-    def _qkv(self, block: _Block, x: Tensor) -> Tensor:
+    def _qkv(self, block: _TransformerBlock, x: Tensor) -> Tensor:
         """Queries, keys and values: shape (3, num_heads, num_tokens, head_width)."""
         sizes = (3, self.shape.num_heads, self.cache_shape.head_width)
         return block.c_attn(block.ln_1(x)).view(-1, *sizes).permute(1, 2, 0, 3)
@@ -209,12 +209,12 @@ def _attend(pieces: Sequence[Piece], layer: int, qkv: Tensor) -> Tensor:
 
 def _block(
     tensors: MutableMapping[str, Tensor], prefix: str, epsilon: float, *, is_int8: bool
-) -> _Block:
+) -> _TransformerBlock:
     def linear(name: str) -> Linear:
         weight, bias = tensors.pop(f"{prefix}{name}.weight"), tensors.pop(f"{prefix}{name}.bias")
         return make_linear(weight.t(), bias, is_int8=is_int8, with_gelu=name == "mlp.c_fc")
 
-    return _Block(
+    return _TransformerBlock(
         ln_1=_norm(tensors, f"{prefix}ln_1", epsilon),
         c_attn=linear("attn.c_attn"),
         c_proj=linear("attn.c_proj"),

@@ -74,12 +74,12 @@ class SlotDecoder:
         free = [group.slots.num_free for group in self.groups]
         left_over = []
         for capacity in capacities:
-            fitting = (i for i, group in enumerate(self.groups) if group.slots.capacity > capacity)
-            number = next((i for i in fitting if free[i]), None)
-            if number is None:
-                left_over.append(capacity)
+            for number, group in enumerate(self.groups):
+                if free[number] and group.slots.capacity > capacity:
+                    free[number] -= 1
+                    break
             else:
-                free[number] -= 1
+                left_over.append(capacity)
         return left_over
 
     def into_slot(self, sequence: KvSequence, capacity: int) -> KvSequence:

@@ -64,8 +64,8 @@ class StaticDecode:
     def compute(self) -> None:
         """Run without a graph."""
         seen = self._cells <= self._inputs[1][:, None]
-        mask = torch.zeros_like(seen, dtype=self.slots.shape.dtype)
-        mask = mask.masked_fill_(~seen, -torch.inf)[:, None, None]
+        zeros = torch.zeros_like(seen, dtype=self.slots.shape.dtype)
+        mask = zeros.masked_fill_(~seen, -torch.inf)[:, None, None]
 
         def attention(layer: int, qkv: Tensor) -> Tensor:
             kept = self.slots.kept[layer]

@@ -4,7 +4,6 @@ Importing this module imports torch.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -32,13 +31,15 @@ def make_linear(
     """
     if not is_int8 and weight.device.type == "cpu" and can_pack(weight.dtype):
         return _packed(weight, bias, with_gelu=with_gelu)
-    if is_int8:
-        multiply = _quantised(weight, bias)
-    else:
-        multiply = partial(functional.linear, weight=weight.contiguous(), bias=bias)
+    multiply = _quantised(weight, bias) if is_int8 else _plain(weight, bias)
     if not with_gelu:
         return multiply
     return lambda x: functional.gelu(multiply(x), approximate="tanh")
+
+
+def _plain(weight: Tensor, bias: Tensor | None) -> Linear:
+    laid_out = weight.contiguous()
+    return lambda x: functional.linear(x, laid_out, bias)
 
 
 def _packed(weight: Tensor, bias: Tensor | None, *, with_gelu: bool) -> Linear:

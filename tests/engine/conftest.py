@@ -3,7 +3,6 @@
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,11 +13,17 @@ from huggingface_hub import file_download
 from bot.engine.batching.loader import LoadedGpt2, load_gpt2
 from bot.engine.checkpoints.checkpoint import EMBEDDED, resolve_model
 from bot.engine.checks import EngineLimits
-from bot.engine.reference.engine import ReferenceEngine
 from bot.engine.reference.loader import LoadedModel, load_model
 from bot.engine.tokenizer import ModelTokenizer, load_tokenizer
 from tests.engine.checkpoints.hub import LoopbackHub
-from tests.engine.running import Gate, Opened, OpenedLocal, open_local
+from tests.engine.running import (
+    Gate,
+    Opened,
+    OpenedLocal,
+    OpenedReference,
+    open_local,
+    open_reference,
+)
 from tests.tiny_models import (
     DIALOGPT_TINY,
     make_chat_model,
@@ -55,17 +60,16 @@ def loaded(tiny_model: Path) -> LoadedModel:
 
 
 @pytest.fixture
-async def opened(loaded: LoadedModel, tokenizer: ModelTokenizer) -> AsyncIterator[Opened]:
-    thread = ThreadPoolExecutor(1, "engine", torch.set_num_threads, (1,))
-    engine = ReferenceEngine(loaded, "tiny", thread)
+async def opened(loaded: LoadedModel, tokenizer: ModelTokenizer) -> AsyncIterator[OpenedReference]:
+    engine = open_reference(loaded)
     prompt = (*tokenizer.encode("hello there, how are you?"), tokenizer.end_of_text_id)
-    yield Opened(engine, loaded, prompt)
+    yield OpenedReference(engine, loaded, prompt)
     await engine.close()
 
 
 @pytest.fixture
-async def gate(opened: Opened) -> Gate:
-    return Gate(opened.loaded.network.register_forward_pre_hook)
+async def gate(opened: OpenedReference) -> Gate:
+    return Gate(opened.before_pass)
 
 
 @pytest.fixture(scope="session")
@@ -98,6 +102,25 @@ async def narrow(loaded_gpt2: LoadedGpt2) -> AsyncIterator[OpenedLocal]:
     opened = open_local(loaded_gpt2, EngineLimits(num_rows=2))
     yield opened
     await opened.engine.close()
+
+
+@pytest.fixture(params=["local", "opened"], ids=["batching", "reference"])
+def either(request: pytest.FixtureRequest) -> Opened:
+    """Each of the two engines."""
+    found: Opened = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(params=["narrow", "opened"], ids=["batching", "reference"])
+def either_narrow(request: pytest.FixtureRequest) -> Opened:
+    """Each of the two engines; a request for two candidates lets all others wait."""
+    found: Opened = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+async def either_gate(either: Opened) -> Gate:
+    return Gate(either.before_pass)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,18 +16,53 @@ from bot.engine.batching.engine import LocalEngine
 from bot.engine.batching.loader import LoadedGpt2
 from bot.engine.batching.network import Gpt2, Piece
 from bot.engine.checks import EngineLimits
-from bot.engine.protocol import Completion, GenerationRequest
+from bot.engine.protocol import Completion, Engine, GenerationRequest
 from bot.engine.reference.engine import ReferenceEngine
 from bot.engine.reference.loader import LoadedModel
 
 
+class Opened(Protocol):
+    """An engine of either kind on the tiny model, and a prompt that it understands."""
+
+    @property
+    def engine(self) -> Engine: ...
+
+    @property
+    def prompt(self) -> tuple[int, ...]: ...
+
+    def before_pass(self, look: Callable[..., None]) -> None:
+        """Call `look` before every forward pass, in the engine's thread; it may raise."""
+
+    def after_pass(self, change: Callable[[Tensor], None]) -> None:
+        """Let `change` see the logits (..., num_ids) of every forward pass, and change them."""
+
+    async def settle(self) -> None:
+        """Wait until the engine has nothing left to do."""
+
+    async def until_idle_and_empty(self) -> None:
+        """Wait, then check that nothing is left in any account."""
+
+
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """An engine with its inside and a prompt that it understands."""
+class OpenedReference:
+    """Implements Opened with a ReferenceEngine whose network a test may break."""
 
     engine: ReferenceEngine
     loaded: LoadedModel
     prompt: tuple[int, ...]
+
+    def before_pass(self, look: Callable[..., None]) -> None:
+        self.loaded.network.register_forward_pre_hook(lambda *_: look())
+
+    def after_pass(self, change: Callable[[Tensor], None]) -> None:
+        self.loaded.network.register_forward_hook(lambda _, ids, output: change(output.logits))
+
+    async def settle(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self.engine._thread, lambda: None)
+
+    async def until_idle_and_empty(self) -> None:
+        await self.settle()
+        assert (self.engine.load().num_waiting, self.engine.load().num_running) == (0, 0)
 
 
 class Watched(Gpt2):
@@ -53,18 +89,22 @@ class Watched(Gpt2):
 
 @dataclass(frozen=True, slots=True)
 class OpenedLocal:
-    """A LocalEngine with its inside and a prompt that it understands."""
+    """Implements Opened with a LocalEngine whose passes are watched."""
 
     engine: LocalEngine
     network: Watched
     prompt: tuple[int, ...]
 
+    def before_pass(self, look: Callable[..., None]) -> None:
+        self.network.before.append(look)
+
+    def after_pass(self, change: Callable[[Tensor], None]) -> None:
+        self.network.after.append(lambda pieces, logits: change(logits))
+
     async def settle(self) -> None:
-        """Wait until the engine has nothing left to do."""
         await asyncio.get_running_loop().run_in_executor(self.engine._thread, lambda: None)
 
     async def until_idle_and_empty(self) -> None:
-        """Wait, then check that nothing is left in any account."""
         await self.settle()
         engine = self.engine
         assert engine._worker.runner is not None
@@ -139,19 +179,23 @@ def sleep_until(moment: float) -> None:
     time.sleep(max(moment - time.monotonic(), 0) + 0.001)
 
 
-def start(opened: Opened | OpenedLocal, **changes: object) -> "asyncio.Task[list[Completion]]":
+def engine_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("engine")]
+
+
+def start(opened: Opened, **changes: object) -> "asyncio.Task[list[Completion]]":
     asked = replace(GenerationRequest(opened.prompt, LONG), **changes)  # type: ignore[arg-type]  # a test's keyword arguments
     return asyncio.create_task(opened.engine.generate(asked))
 
 
-def fail_with(opened: OpenedLocal, errors: list[Exception]) -> None:
+def fail_with(opened: Opened, errors: list[Exception]) -> None:
     """Every next forward pass raises the next of `errors`, then all is well."""
 
-    def look(_: Sequence[Piece]) -> None:
+    def look(*_: object) -> None:
         if errors:
             raise errors.pop(0)
 
-    opened.network.before.append(look)
+    opened.before_pass(look)
 
 
 async def outcomes_of(
@@ -161,7 +205,7 @@ async def outcomes_of(
         return await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def one(opened: OpenedLocal, params: SamplingParams, **changes: object) -> Completion:
+async def one(opened: Opened, params: SamplingParams, **changes: object) -> Completion:
     asked = replace(GenerationRequest(opened.prompt, params), **changes)  # type: ignore[arg-type]  # a test's keyword arguments
     (completion,) = await opened.engine.generate(asked)
     return completion

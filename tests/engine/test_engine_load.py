@@ -6,7 +6,7 @@ import pytest
 
 from bot.engine.protocol import NUM_COUNTED
 from bot.engine.throughput import CacheHits
-from tests.engine.running import SHORT, Gate, Opened, OpenedLocal, one, start
+from tests.engine.running import SHORT, Gate, OpenedLocal, OpenedReference, one, start
 
 
 async def test_the_batch_is_counted_in_replies_not_in_requests(narrow: OpenedLocal) -> None:
@@ -39,7 +39,7 @@ async def test_a_second_turn_counts_as_a_hit(local: OpenedLocal) -> None:
     assert local.engine.load().prefix_bytes == 0
 
 
-async def test_the_reference_engine_keeps_nothing(opened: Opened) -> None:
+async def test_the_reference_engine_keeps_nothing(opened: OpenedReference) -> None:
     load = opened.engine.load()
     assert (load.cached_share, load.prefix_bytes, load.max_prefix_bytes) == (None, None, None)
     assert (load.num_rows, load.max_rows) == (0, 1)

@@ -21,10 +21,7 @@ from bot.engine.opening import open_engine, open_tokenizer
 from bot.engine.protocol import GenerationRequest
 from bot.engine.reference.engine import ReferenceEngine
 from bot.errors import ModelError
-
-
-def engine_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("engine")]
+from tests.engine.running import engine_threads
 
 
 async def test_an_opened_engine_tells_what_it_serves(tiny_model: Path) -> None:

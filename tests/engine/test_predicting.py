@@ -24,7 +24,7 @@ from bot.errors import (
     NumericError,
 )
 from tests.engine.oracle import by_transformers, finish
-from tests.engine.running import Gate, Opened, OpenedLocal
+from tests.engine.running import Gate, Opened, OpenedLocal, OpenedReference
 
 PARAMS = SamplingParams(no_repeat_ngram_size=2, seed=5)
 REQUEST = PredictionRequest(tuple(range(1, 30)), PARAMS, 40, LAST_LAYER)
@@ -53,16 +53,15 @@ def check_same_attention(found: Prediction, expected: Prediction) -> None:
 
 
 @pytest.mark.parametrize("layer", [1, 2])
-async def test_our_network_goes_on_as_transformers_does_and_looks_at_the_same(
-    layer: int, local: OpenedLocal, opened: Opened, oracle: LoadedModel
+async def test_an_engine_goes_on_as_transformers_does_and_looks_at_the_same(
+    layer: int, either: Opened, oracle: LoadedModel
 ) -> None:
     request = replace(REQUEST, layer=layer)
     expected = by_transformers(oracle, request)
     assert len(expected.steps) > 5
-    for engine in (local.engine, opened.engine):
-        found = await engine.predict(request)
-        check_same(found, expected)
-        check_same_attention(found, expected)
+    found = await either.engine.predict(request)
+    check_same(found, expected)
+    check_same_attention(found, expected)
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +83,13 @@ def test_every_layer_of_the_embedded_model_looks_where_it_does_in_transformers(
     check_same_attention(found, expected)
 
 
-async def test_no_attention_is_told_where_none_is_asked_for(
-    local: OpenedLocal, opened: Opened
+async def test_no_attention_is_told_where_none_is_asked_for(either: Opened) -> None:
+    assert (await either.engine.predict(replace(REQUEST, layer=None))).attention is None
+
+
+async def test_an_engine_that_showed_its_attention_replies_as_before(
+    opened: OpenedReference,
 ) -> None:
-    for engine in (local.engine, opened.engine):
-        assert (await engine.predict(replace(REQUEST, layer=None))).attention is None
-
-
-async def test_an_engine_that_showed_its_attention_replies_as_before(opened: Opened) -> None:
     asked = GenerationRequest(opened.prompt, replace(PARAMS, max_new_tokens=20))
     usual = opened.loaded.network.config._attn_implementation
     before = await opened.engine.generate(asked)
@@ -118,7 +116,7 @@ async def test_replies_are_made_while_a_text_goes_on(local: OpenedLocal) -> None
 
 
 async def test_another_architecture_replies_between_the_steps_of_a_long_text(
-    opened: Opened, gate: Gate
+    opened: OpenedReference, gate: Gate
 ) -> None:
     """A task that waits for a reply waits a quarter of a second for texts, not to their end."""
     slow = opened.loaded.network.register_forward_pre_hook(lambda *_: time.sleep(0.02))
@@ -132,31 +130,24 @@ async def test_another_architecture_replies_between_the_steps_of_a_long_text(
     assert len((await writing).steps) > 0
 
 
-async def test_a_text_goes_on_to_the_end_of_the_window_at_most(
-    local: OpenedLocal, opened: Opened
-) -> None:
-    for engine in (local.engine, opened.engine):
-        window = engine.info.window
-        almost = replace(REQUEST, text_ids=(1, 2, 3) * 84, length=100)
-        found = await engine.predict(almost)
-        assert found.ended or len(found.ids) == window
-        with pytest.raises(ContextTooLongError):
-            await engine.predict(replace(REQUEST, text_ids=(1,) * window))
+async def test_a_text_goes_on_to_the_end_of_the_window_at_most(either: Opened) -> None:
+    window = either.engine.info.window
+    almost = replace(REQUEST, text_ids=(1, 2, 3) * 84, length=100)
+    found = await either.engine.predict(almost)
+    assert found.ended or len(found.ids) == window
+    with pytest.raises(ContextTooLongError):
+        await either.engine.predict(replace(REQUEST, text_ids=(1,) * window))
 
 
 @pytest.mark.parametrize("layer", [0, 3, -7])
-async def test_a_layer_that_is_not_there_is_one_sentence(
-    layer: int, local: OpenedLocal, opened: Opened
-) -> None:
-    for engine in (local.engine, opened.engine):
-        with pytest.raises(InvalidSettingError, match="`layer` must be between 1 and 2"):
-            await engine.predict(replace(REQUEST, layer=layer))
+async def test_a_layer_that_is_not_there_is_one_sentence(layer: int, either: Opened) -> None:
+    with pytest.raises(InvalidSettingError, match="`layer` must be between 1 and 2"):
+        await either.engine.predict(replace(REQUEST, layer=layer))
 
 
-async def test_a_text_that_takes_too_long_is_given_up(local: OpenedLocal, opened: Opened) -> None:
-    for engine in (local.engine, opened.engine):
-        with pytest.raises(DeadlineError):
-            await engine.predict(replace(REQUEST, deadline=time.monotonic() - 1))
+async def test_a_text_that_takes_too_long_is_given_up(either: Opened) -> None:
+    with pytest.raises(DeadlineError):
+        await either.engine.predict(replace(REQUEST, deadline=time.monotonic() - 1))
 
 
 def test_what_a_layer_looks_at_is_given_up_as_well_when_it_takes_too_long(
@@ -201,12 +192,11 @@ async def test_a_model_that_stumbles_fails_only_the_text(local: OpenedLocal) -> 
     assert (await local.engine.predict(REQUEST)).steps
 
 
-async def test_a_closed_engine_goes_on_with_nothing(local: OpenedLocal, opened: Opened) -> None:
-    for engine in (local.engine, opened.engine):
-        writing = asyncio.create_task(engine.predict(replace(REQUEST, length=200)))
-        await asyncio.sleep(0)
-        await engine.close()
-        with pytest.raises(EngineClosedError):
-            await writing
-        with pytest.raises(EngineClosedError):
-            await engine.predict(REQUEST)
+async def test_a_closed_engine_goes_on_with_nothing(either: Opened) -> None:
+    writing = asyncio.create_task(either.engine.predict(replace(REQUEST, length=200)))
+    await asyncio.sleep(0)
+    await either.engine.close()
+    with pytest.raises(EngineClosedError):
+        await writing
+    with pytest.raises(EngineClosedError):
+        await either.engine.predict(REQUEST)

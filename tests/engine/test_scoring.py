@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bot.dialogue.sampling import SamplingParams
-from bot.engine.protocol import Engine, GenerationRequest, Passage
+from bot.engine.protocol import GenerationRequest, Passage
 from bot.engine.reference.loader import LoadedModel
 from bot.errors import ContextTooLongError, EngineClosedError, NumericError
 from tests.engine.running import Opened, OpenedLocal
@@ -28,22 +28,14 @@ def expected(loaded: LoadedModel, passage: Passage) -> list[float]:
     return [float(logprobs[first + i - 1, token]) for i, token in enumerate(passage.ids)]
 
 
-async def check(engine: Engine, oracle: LoadedModel) -> None:
-    scored = await engine.score(PASSAGES)
+async def check(opened: Opened, oracle: LoadedModel) -> None:
+    scored = await opened.engine.score(PASSAGES)
     for passage, logprobs in zip(PASSAGES, scored, strict=True):
         assert logprobs == pytest.approx(expected(oracle, passage), abs=1e-4)
 
 
-async def test_our_network_scores_as_transformers_does(
-    local: OpenedLocal, oracle: LoadedModel
-) -> None:
-    await check(local.engine, oracle)
-
-
-async def test_the_reference_engine_scores_as_transformers_does(
-    opened: Opened, oracle: LoadedModel
-) -> None:
-    await check(opened.engine, oracle)
+async def test_an_engine_scores_as_transformers_does(either: Opened, oracle: LoadedModel) -> None:
+    await check(either, oracle)
 
 
 async def test_a_reply_is_scored_as_it_was_drawn(local: OpenedLocal) -> None:
@@ -59,21 +51,17 @@ async def test_passages_are_scored_while_replies_are_made(
     alone = await local.engine.generate(GenerationRequest(local.prompt, params))
     beside, _, _ = await asyncio.gather(
         local.engine.generate(GenerationRequest(local.prompt, params)),
-        check(local.engine, oracle),
-        check(local.engine, oracle),
+        check(local, oracle),
+        check(local, oracle),
     )
     assert beside[0].ids == alone[0].ids
 
 
-async def test_a_passage_beyond_the_window_is_refused_before_the_model(
-    local: OpenedLocal, opened: Opened
-) -> None:
-    for engine in (local.engine, opened.engine):
-        window = engine.info.window
-        with pytest.raises(ContextTooLongError):
-            await engine.score([Passage((1,) * window, (1,))])
-        with pytest.raises(ValueError, match="prompt ids"):
-            await engine.score([Passage((1,), ())])
+async def test_a_passage_beyond_the_window_is_refused_before_the_model(either: Opened) -> None:
+    with pytest.raises(ContextTooLongError):
+        await either.engine.score([Passage((1,) * either.engine.info.window, (1,))])
+    with pytest.raises(ValueError, match="prompt ids"):
+        await either.engine.score([Passage((1,), ())])
 
 
 async def test_a_number_that_is_none_fails_its_own_passages_only(local: OpenedLocal) -> None:
@@ -86,8 +74,7 @@ async def test_a_number_that_is_none_fails_its_own_passages_only(local: OpenedLo
     assert len(await local.engine.score(PASSAGES[:1])) == 1
 
 
-async def test_a_closed_engine_scores_nothing(local: OpenedLocal, opened: Opened) -> None:
-    for engine in (local.engine, opened.engine):
-        await engine.close()
-        with pytest.raises(EngineClosedError):
-            await engine.score(PASSAGES[:1])
+async def test_a_closed_engine_scores_nothing(either: Opened) -> None:
+    await either.engine.close()
+    with pytest.raises(EngineClosedError):
+        await either.engine.score(PASSAGES[:1])

@@ -75,7 +75,11 @@ def resolve_model(model: str, revision: str | None, models_folder: Path) -> Path
     Raises ModelError with what to do when it is not there.
     """
     if model == EMBEDDED:
-        return _embedded_folder()
+        if not (_EMBEDDED_FOLDER / "config.json").is_file():
+            raise ModelError(
+                "This copy of Banter came without its embedded model: please set MODEL."
+            )
+        return _EMBEDDED_FOLDER
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder.resolve()
@@ -88,16 +92,11 @@ def resolve_model(model: str, revision: str | None, models_folder: Path) -> Path
     fetched = fetched_folder(model, revision or DEFAULT_REVISION, models_folder)
     if fetched is not None:
         return fetched
-    if revision and revision != DEFAULT_REVISION:
-        raise ModelError(
-            "The model {model} at revision {revision} is not on this machine yet: run "
-            "`python -m bot fetch {model} --revision {revision}`.",
-            model=model,
-            revision=revision,
-        )
+    option = f" --revision {revision}" if revision and revision != DEFAULT_REVISION else ""
     raise ModelError(
-        "The model {model} is not on this machine yet: run `python -m bot fetch {model}`.",
+        "The model {model} is not on this machine yet: `{command}` fetches it.",
         model=model,
+        command=f"python -m bot fetch {model}{option}",
     )
 
 
@@ -217,17 +216,15 @@ def refuse_code(folder: Path, config: Mapping[str, object]) -> None:
         )
 
 
-def _embedded_folder() -> Path:
-    if (_EMBEDDED_FOLDER / "config.json").is_file():
-        return _EMBEDDED_FOLDER
-    raise ModelError("This copy of Banter came without its embedded model: please set MODEL.")
-
-
 def _weight_files(folder: Path) -> tuple[Path, ...]:
     if (folder / WEIGHTS).is_file():
         return (folder / WEIGHTS,)
     if (folder / WEIGHTS_INDEX).is_file():
-        return _shards(folder)
+        shards = tuple(folder / name for name in shard_names(folder / WEIGHTS_INDEX))
+        for shard in shards:
+            if not shard.is_file():
+                raise _lacks(folder, shard.name)
+        return shards
     if any(folder.glob("*.bin")):
         raise ModelError(
             "The model in {folder} has only pickled weights, which can hold a virus. From a hub, "
@@ -239,14 +236,6 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
         folder=folder,
         file=WEIGHTS,
     )
-
-
-def _shards(folder: Path) -> tuple[Path, ...]:
-    shards = tuple(folder / name for name in shard_names(folder / WEIGHTS_INDEX))
-    for shard in shards:
-        if not shard.is_file():
-            raise _lacks(folder, shard.name)
-    return shards
 
 
 def _lacks(folder: Path, name: str) -> ModelError:

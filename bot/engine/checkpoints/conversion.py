@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from bot.errors import ModelError
 logger = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parent.parent.parent.parent
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")  # where programs and libraries are
-_LAST_WORDS = 2000  # characters of a crashed child's stderr
+_STDERR_CHARACTERS = 2000  # of a crashed child, for the log
 
 
 def convert(folder: Path, progress: Callable[[int, int], None]) -> None:
@@ -41,7 +42,7 @@ def convert(folder: Path, progress: Callable[[int, int], None]) -> None:
             text=True,
         ) as child:
             try:
-                failure = _listen(child, progress)
+                failure = _read_reports(child, progress)
             except BaseException:
                 child.kill()
                 raise
@@ -49,7 +50,7 @@ def convert(folder: Path, progress: Callable[[int, int], None]) -> None:
             raise failure
         if child.returncode:
             errors.seek(0)
-            logger.error("the conversion crashed: %s", errors.read()[-_LAST_WORDS:])
+            logger.error("the conversion crashed: %s", errors.read()[-_STDERR_CHARACTERS:])
             raise ModelError(
                 "The conversion of the model ended unexpectedly (code {code}): there may be too "
                 "little memory.",
@@ -57,27 +58,25 @@ def convert(folder: Path, progress: Callable[[int, int], None]) -> None:
             )
 
 
-def _listen(
+def _read_reports(
     child: "subprocess.Popen[str]", progress: Callable[[int, int], None]
 ) -> ModelError | None:
     failure = None
     for line in child.stdout or ():
         report = _parse(line)
-        if report is None:
-            continue  # a library has something to say
         if "sentence" in report:
             failure = ModelError(report["sentence"], **report["values"])
-        else:
+        elif "done" in report:
             progress(report["done"], report["total"])
     return failure
 
 
-def _parse(line: str) -> dict[str, Any] | None:
-    try:
-        report = json.loads(line)
-    except ValueError:
-        return None
-    return report if isinstance(report, dict) else None
+def _parse(line: str) -> dict[str, Any]:
+    """A report of the child's; empty where a library has something to say."""
+    with suppress(ValueError):
+        if isinstance(report := json.loads(line), dict):
+            return report
+    return {}
 
 
 def _bare_environment(home: str) -> dict[str, str]:

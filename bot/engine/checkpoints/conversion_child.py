@@ -39,17 +39,21 @@ def main(arguments: list[str]) -> int:
     end_with(int(arguments[1]))
     try:
         check_pickles(folder / PICKLED_WEIGHTS)
-        _fence((folder / PICKLED_WEIGHTS).stat().st_size)
+        _limit_resources((folder / PICKLED_WEIGHTS).stat().st_size)
         _convert(folder)
     except ModelError as error:
-        return _fail(error)
+        failure = error
     except MemoryError:
-        return _fail(ModelError("There is too little memory to convert the model."))
+        failure = ModelError("There is too little memory to convert the model.")
     except Exception as error:
         if not is_full_disk(error):
             raise
-        return _fail(full_disk_error())
-    return 0
+        failure = full_disk_error()
+    else:
+        return 0
+    values = {name: str(value) for name, value in failure.values.items()}
+    _report({"sentence": failure.sentence, "values": values})
+    return EXIT_UNAVAILABLE
 
 
 def end_with(parent_id: int) -> None:
@@ -74,7 +78,7 @@ def leave_the_network() -> bool:
     )
 
 
-def _fence(size: int) -> None:
+def _limit_resources(size: int) -> None:
     leave_the_network()
     if sys.platform == "win32":
         return
@@ -93,11 +97,11 @@ def _fence(size: int) -> None:
 
 
 def _convert(folder: Path) -> None:
-    # heavy, and only after the fence stands
+    # heavy, and only after the limits are set
     from bot.engine.checkpoints.weights import convert_weights  # noqa: PLC0415
 
     sys.addaudithook(_refuse)
-    convert_weights(folder, lambda done, total: _tell({"done": done, "total": total}))
+    convert_weights(folder, lambda done, total: _report({"done": done, "total": total}))
 
 
 def _refuse(event: str, _: tuple[object, ...]) -> None:
@@ -105,13 +109,7 @@ def _refuse(event: str, _: tuple[object, ...]) -> None:
         raise PermissionError(event)
 
 
-def _fail(error: ModelError) -> int:
-    values = {name: str(value) for name, value in error.values.items()}
-    _tell({"sentence": error.sentence, "values": values})
-    return EXIT_UNAVAILABLE
-
-
-def _tell(report: dict[str, object]) -> None:
+def _report(report: dict[str, object]) -> None:
     sys.stdout.write(json.dumps(report) + os.linesep)
     sys.stdout.flush()
 

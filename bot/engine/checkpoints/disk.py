@@ -25,7 +25,7 @@ def check_room(folder: Path, needed: int) -> None:
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether `error` says that a disk, or somebody's share of it, is full."""
+    """Whether `error` says that a disk, or the user's share of it, is full."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return True
     return "no space left on device" in str(error).lower()  # safetensors' own error class

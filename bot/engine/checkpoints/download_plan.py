@@ -57,7 +57,7 @@ def index_file(listing: Listing) -> RemoteFile | None:
     if index is None or WEIGHTS in listing.files:
         return None
     if index.size > _MAX_SMALL:
-        raise ModelError("The files of {model} are too large.", model=listing.model)
+        raise _too_large(listing)
     return index
 
 
@@ -67,27 +67,31 @@ def make_plan(listing: Listing, shards: tuple[str, ...]) -> Plan:
     Raises ModelError where something is missing or too large.
     """
     files = listing.files
-    small = tuple(files[name] for name in _SMALL_FILES if name in files)
-    names = {file.name for file in small}
-    if "config.json" not in names or names.isdisjoint(TOKENIZER_FILES):
+    if "config.json" not in files or files.keys().isdisjoint(TOKENIZER_FILES):
         raise ModelError(
             "{model} has no config.json or no tokenizer: it is not a model that Banter can use.",
             model=listing.model,
         )
+    small = tuple(files[name] for name in _SMALL_FILES if name in files)
     weights = _choose_weights(listing, shards)
-    too_large = [file.name for file in small if file.size > _MAX_SMALL]
-    if too_large or sum(file.size for file in weights) > _MAX_WEIGHTS:
-        raise ModelError("The files of {model} are too large.", model=listing.model)
+    sizes = [file.size for file in small]
+    if max(sizes) > _MAX_SMALL or sum(file.size for file in weights) > _MAX_WEIGHTS:
+        raise _too_large(listing)
     return Plan(small, weights)
 
 
 def _choose_weights(listing: Listing, shards: tuple[str, ...]) -> tuple[RemoteFile, ...]:
     files = listing.files
-    if shards:
-        return tuple(_shard(listing, name) for name in shards)
-    for name in (WEIGHTS, PICKLED_WEIGHTS):
-        if name in files:
-            return (files[name],)
+    names = shards or tuple(name for name in (WEIGHTS, PICKLED_WEIGHTS) if name in files)[:1]
+    for name in names:
+        if name not in files:
+            raise ModelError(
+                "{model} lacks its weights {file}: it is not a model that Banter can use.",
+                model=listing.model,
+                file=name,
+            )
+    if names:
+        return tuple(files[name] for name in names)
     if _PICKLED_INDEX in files:
         raise ModelError(
             "{model} has its weights in several pickled files, which Banter does not convert: "
@@ -103,11 +107,5 @@ def _choose_weights(listing: Listing, shards: tuple[str, ...]) -> tuple[RemoteFi
     )
 
 
-def _shard(listing: Listing, name: str) -> RemoteFile:
-    if name not in listing.files:
-        raise ModelError(
-            "{model} lacks its weights {file}: it is not a model that Banter can use.",
-            model=listing.model,
-            file=name,
-        )
-    return listing.files[name]
+def _too_large(listing: Listing) -> ModelError:
+    return ModelError("The files of {model} are too large.", model=listing.model)

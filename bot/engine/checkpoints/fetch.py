@@ -54,7 +54,6 @@ class Fetched:
     """A fetched model; `fresh` is False when it was here already."""
 
     folder: Path
-    commit: str
     fresh: bool
 
 
@@ -72,10 +71,10 @@ def fetch(model: str, revision: str | None, models_folder: Path, hub: Hub) -> Fe
         )
     wanted = revision or DEFAULT_REVISION
     try:
-        with _stoppable(), _alone(model, models_folder) as folder:
+        with _unwound_by_sigterm(), _locked(model, models_folder) as folder:
             _remove_partials(folder)
             if is_commit(wanted) and _is_whole(folder / wanted):
-                return Fetched(folder / wanted, wanted, fresh=False)
+                return Fetched(folder / wanted, fresh=False)
             return _fetch(hub, model, wanted, models_folder)
     except OSError as error:
         if is_full_disk(error):
@@ -94,7 +93,7 @@ def plan_fetch(model: str, revision: str | None, hub: Hub) -> Plan:
     """
     listing = hub.list_files(model, revision or DEFAULT_REVISION)
     with tempfile.TemporaryDirectory() as folder:
-        return make_plan(listing, _shards(hub, listing, Path(folder)))
+        return _plan(hub, listing, Path(folder))
 
 
 def _fetch(hub: Hub, model: str, revision: str, models_folder: Path) -> Fetched:
@@ -107,14 +106,14 @@ def _fetch(hub: Hub, model: str, revision: str, models_folder: Path) -> Fetched:
         _build(hub, listing, target)
     if not is_commit(revision):
         _write_reference(reference_file(model, revision, models_folder), listing.commit)
-    return Fetched(target, listing.commit, fresh)
+    return Fetched(target, fresh)
 
 
 def _build(hub: Hub, listing: Listing, target: Path) -> None:
     partial = target.with_name(f"{_PARTIAL}{listing.commit}")
     partial.mkdir()
     try:
-        plan = make_plan(listing, _shards(hub, listing, partial))
+        plan = _plan(hub, listing, partial)
         check_room(partial, plan.disk_bytes)
         _download(hub, listing, plan, partial)
         converted_from = _to_safetensors(listing, plan, partial)
@@ -129,13 +128,13 @@ def _build(hub: Hub, listing: Listing, target: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _shards(hub: Hub, listing: Listing, partial: Path) -> tuple[str, ...]:
-    """What the index of sharded weights names; a repository may hold the same weights twice."""
+def _plan(hub: Hub, listing: Listing, folder: Path) -> Plan:
+    """What to download; an index of sharded weights, which names them, comes into `folder`."""
     index = index_file(listing)
     if index is None:
-        return ()
-    hub.download(listing, index, partial)
-    return shard_names(partial / WEIGHTS_INDEX)
+        return make_plan(listing, ())
+    hub.download(listing, index, folder)
+    return make_plan(listing, shard_names(folder / WEIGHTS_INDEX))
 
 
 def _download(hub: Hub, listing: Listing, plan: Plan, partial: Path) -> None:
@@ -166,12 +165,11 @@ def _to_safetensors(listing: Listing, plan: Plan, partial: Path) -> FileRecord |
 def _is_whole(folder: Path) -> bool:
     try:
         manifest = read_manifest(folder)
-        if manifest is None:
-            return False
-        check_fully(folder, manifest)
+        if manifest is not None:
+            check_fully(folder, manifest)
     except ModelError:
         return False
-    return True
+    return manifest is not None
 
 
 def _write_reference(path: Path, commit: str) -> None:
@@ -187,24 +185,21 @@ def _remove_partials(folder: Path) -> None:
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
+def _unwound_by_sigterm() -> Iterator[None]:
     """Let SIGTERM unwind the fetch, so that it ends its child and removes what it began."""
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are not its own
         return
-    before = signal.signal(signal.SIGTERM, _stop)
+    # the exit code as a shell tells it
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _stop(number: int, _: object) -> None:
-    sys.exit(128 + number)  # as a shell tells it
-
-
 @contextmanager
-def _alone(model: str, models_folder: Path) -> Iterator[Path]:
+def _locked(model: str, models_folder: Path) -> Iterator[Path]:
     """The repository's folder, for one fetch at a time."""
     folder = repository_folder(model, models_folder)
     folder.mkdir(parents=True, exist_ok=True)

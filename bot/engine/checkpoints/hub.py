@@ -34,15 +34,14 @@ PATIENCE_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file in the root of a repository: `size` in bytes, and one of its two hashes.
+    """A file in the root of a repository: `size` in bytes, and the hash that the hub names.
 
-    Large files have a SHA-256; small ones only git's own SHA-1 (of a header and the content).
+    Of large files it is a SHA-256, of small ones git's own SHA-1 (of a header and the content).
     """
 
     name: str
     size: int
-    sha256: str | None
-    git_sha1: str | None
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +115,7 @@ class Hub:
                 except httpx2.ReadError:  # the one break after which http_get does not go on
                     if not attempts_left:
                         raise
-        if _digest(target, file) != (file.sha256 or file.git_sha1):
+        if _digest(target, file) != file.digest:
             raise ModelError(
                 "The file {file} of {model} has another hash than the hub names: it was damaged or "
                 "changed on its way and is not used.",
@@ -169,16 +168,17 @@ class Hub:
 
 def _remote_file(entry: RepoSibling) -> RemoteFile | None:
     """What the hub tells of a file; None for one in a folder or without size or hash."""
-    sha256 = entry.lfs.sha256 if entry.lfs else None
+    digest = entry.lfs.sha256 if entry.lfs else entry.blob_id
     size = entry.lfs.size if entry.lfs else entry.size
-    if "/" in entry.rfilename or size is None or not (sha256 or entry.blob_id):
+    if "/" in entry.rfilename or size is None or not digest:
         return None
-    return RemoteFile(entry.rfilename, size, sha256, entry.blob_id)
+    return RemoteFile(entry.rfilename, size, digest)
 
 
 def _digest(path: Path, file: RemoteFile) -> str:
-    # git's hash is the only one that the hub names for small files
-    header = b"blob %d\0" % file.size
-    digest = hashlib.sha256() if file.sha256 else hashlib.sha1(header, usedforsecurity=False)
+    """The hash of the file at `path`, of the kind that the hub names for it."""
+    digest = hashlib.sha256()
+    if len(file.digest) != 2 * digest.digest_size:
+        digest = hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
     with path.open("rb") as content:
         return hashlib.file_digest(content, lambda: digest).hexdigest()

@@ -9,13 +9,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 
 from bot.errors import ModelError
 
 MANIFEST = "manifest.json"
 _SMALL = 8 * 2**20  # bytes; a file below is hashed at every start
-_BLOCK = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,9 @@ def make_manifest(
 
 def record(path: Path) -> FileRecord:
     """Size and hash of a file."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return FileRecord(path.stat().st_size, digest.hexdigest())
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileRecord(path.stat().st_size, sha256)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -86,21 +84,19 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 def check_quickly(folder: Path, manifest: Manifest) -> None:
     """Compare all sizes and the small files' hashes; raises ModelError at the first difference."""
-    _check(
-        folder, manifest, {name for name, entry in manifest.files.items() if entry.size < _SMALL}
-    )
+    _check(folder, manifest, hashed_below=_SMALL)
 
 
 def check_fully(folder: Path, manifest: Manifest) -> None:
     """Compare every byte through its hash; raises ModelError at the first difference."""
-    _check(folder, manifest, set(manifest.files))
+    _check(folder, manifest, hashed_below=inf)
 
 
-def _check(folder: Path, manifest: Manifest, hashed: set[str]) -> None:
+def _check(folder: Path, manifest: Manifest, hashed_below: float) -> None:
     for name, entry in manifest.files.items():
         path = folder / name
         same = path.is_file() and path.stat().st_size == entry.size
-        if not same or (name in hashed and record(path) != entry):
+        if not same or (entry.size < hashed_below and record(path) != entry):
             raise ModelError(
                 "The file {file} of the model {model} is missing or has changed since it was "
                 "fetched: run `python -m bot fetch {model}`.",

@@ -1,7 +1,7 @@
 """Reads what a pickled checkpoint would do, without doing it.
 
 A pickle is a program. Weights need a handful of its instructions and of names; anything else is
-refused before torch opens the file. `torch.load(weights_only=True)` is the second fence.
+refused before torch opens the file. `torch.load(weights_only=True)` checks a second time.
 """
 
 import io
@@ -72,16 +72,11 @@ def _zipped_pickle(path: Path, archive: zipfile.ZipFile) -> bytes:
     pickled = [entry for entry in entries if entry.filename.endswith("data.pkl")]
     # torch stores its entries as they are; a compressed one could be a bomb
     plain = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
-    if not plain or len(set(names)) != len(names) or len(pickled) != 1:
+    is_single = len(set(names)) == len(names) and len(pickled) == 1
+    if not plain or not is_single or pickled[0].file_size > _MAX_PICKLE:
         raise ModelError(
-            "The file {file} is refused: it has a compressed or double entry, which "
-            "weights never need. It may hold a virus: please choose another MODEL.",
-            file=path.name,
-        )
-    if pickled[0].file_size > _MAX_PICKLE:
-        raise ModelError(
-            "The file {file} is refused: its pickle is larger than 64 MB, which weights "
-            "never need. It may hold a virus: please choose another MODEL.",
+            "The file {file} is refused: it has a compressed or double entry, or a pickle above "
+            "64 MB, which weights never need. It may hold a virus: please choose another MODEL.",
             file=path.name,
         )
     return archive.read(pickled[0])

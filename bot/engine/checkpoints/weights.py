@@ -52,7 +52,9 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
         raise ModelError(
             "The file {file} is cut off or damaged: fetch the model again.", file=path.name
         ) from error
-    if not isinstance(content, Mapping) or not all(map(_is_weight, content.items())):
+    if not isinstance(content, Mapping) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
+    ):
         raise ModelError("The file {file} holds something other than weights.", file=path.name)
     return dict(content)
 
@@ -124,11 +126,6 @@ def rename(source: Mapping[str, Tensor], skeleton: Skeleton) -> dict[str, Tensor
                 "The weights do not fit their config.json: the network has no {name}.", name=name
             )
     return weights
-
-
-def _is_weight(entry: tuple[object, object]) -> bool:
-    name, tensor = entry
-    return isinstance(name, str) and isinstance(tensor, Tensor)
 
 
 def _check_finite(name: str, tensor: Tensor) -> None:

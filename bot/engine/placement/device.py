@@ -70,9 +70,8 @@ def name_of(device: torch.device) -> str:
 
 def _choose_device(device: str) -> torch.device:
     if device == AUTO:
-        if torch.cuda.is_available():
-            return torch.device("cuda", torch.cuda.current_device())
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        has_cuda = torch.cuda.is_available()
+        device = "cuda" if has_cuda else "mps" if torch.backends.mps.is_available() else "cpu"
     if device not in ("cpu", "cuda", "mps"):
         raise WrongSettingsError("DEVICE is {value}: use auto, cpu, cuda or mps.", value=device)
     if device == "cuda" and not torch.cuda.is_available():
@@ -82,11 +81,9 @@ def _choose_device(device: str) -> torch.device:
         )
     if device == "mps" and not torch.backends.mps.is_available():
         raise ModelError("DEVICE is mps, but this machine has no Metal device: set DEVICE=auto.")
-    return (
-        torch.device(device, torch.cuda.current_device())
-        if device == "cuda"
-        else (torch.device(device))
-    )
+    if device == "cuda":
+        return torch.device(device, torch.cuda.current_device())
+    return torch.device(device)
 
 
 def has_fast_bfloat16() -> bool:

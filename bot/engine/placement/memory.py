@@ -3,21 +3,21 @@
 Importing this module imports torch (1.3 s).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bot.engine.checkpoints.checkpoint import Checkpoint, tensor_sizes
 from bot.engine.placement.device import Placement, available_bytes, can_pack
 from bot.errors import ModelError
 
 _SLACK = 1.15  # activations and the allocator's own pieces, above the weights
-# Our own network lays the matrices out anew, one after the other, which leaves holes in memory:
+# The engine for GPT-2s copies the matrices into another layout, one by one, which leaves holes:
 # loading DialoGPT's three sizes took 1.04 to 1.33 times the weights.
 _OWN_SLACK = 1.35
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What a checkpoint takes on a device, and what is free there (None: nobody tells).
+    """What a checkpoint takes on a device, and what is free there (None: the system does not tell).
 
     `num_copied`: the numbers that are kept a second time, laid out for a product.
     """
@@ -25,8 +25,8 @@ class Demand:
     placement: Placement
     num_parameters: int
     free_bytes: int | None
-    num_copied: int = 0
-    slack: float = _SLACK
+    num_copied: int
+    slack: float
 
     @property
     def weight_bytes(self) -> int:
@@ -63,17 +63,14 @@ def measure(checkpoint: Checkpoint, placement: Placement, *, is_own: bool) -> De
     `is_own`: our own network runs it, not transformers.
     """
     sizes = [item for path in checkpoint.weight_files for item in tensor_sizes(path).items()]
-    demand = Demand(
-        placement=placement,
-        num_parameters=sum(size for _, size in sizes),
-        free_bytes=available_bytes(placement.device),
-    )
-    if not is_own or placement.device.type != "cpu":
-        return demand
-    # Words are looked up in the matrix as it is, and their logits are made with a copy of it.
-    has_copy = placement.is_int8 or can_pack(placement.dtype)
-    words = [size for name, size in sizes if name.endswith("wte.weight")]
-    return replace(demand, num_copied=sum(words) if has_copy else 0, slack=_OWN_SLACK)
+    num_copied, slack = 0, _SLACK
+    if is_own and placement.device.type == "cpu":
+        slack = _OWN_SLACK
+        if placement.is_int8 or can_pack(placement.dtype):
+            # Tokens are looked up in wte as it is, and their logits are made with a copy of it.
+            num_copied = sum(size for name, size in sizes if name.endswith("wte.weight"))
+    num_parameters, free = sum(size for _, size in sizes), available_bytes(placement.device)
+    return Demand(placement, num_parameters, free, num_copied, slack)
 
 
 def check_memory(checkpoint: Checkpoint, placement: Placement, *, is_own: bool) -> None:

@@ -34,7 +34,11 @@ def survey(checkpoint: Checkpoint | None, device: str, dtype: str) -> Survey:
     """
     try:
         # heavy: see the module's docstring
-        from bot.engine.placement.device import choose_placement, name_of  # noqa: PLC0415
+        from bot.engine.placement.device import (  # noqa: PLC0415
+            LARGE_BYTES,
+            choose_placement,
+            name_of,
+        )
         from bot.engine.placement.memory import measure  # noqa: PLC0415
     except (ImportError, OSError) as error:  # OSError: a library of CUDA's that is not there
         raise UnavailableError(
@@ -42,11 +46,14 @@ def survey(checkpoint: Checkpoint | None, device: str, dtype: str) -> Survey:
             "folder .venv, then `make run`).",
             reason=str(error) or type(error).__name__,
         ) from error
+    # without a model, all that it may come to: DTYPE=auto can depend on the model's size
+    sizes = (1, LARGE_BYTES) if checkpoint is None else (own_bytes(checkpoint),)
+    placements = [choose_placement(device, dtype, own_bytes=size) for size in sizes]
+    dtypes = dict.fromkeys(placement.format_name for placement in placements)
+    told = (name_of(placements[0].device), "/".join(dtypes))
     if checkpoint is None:
-        return _survey_nothing(device, dtype)
-    placement = choose_placement(device, dtype, own_bytes=own_bytes(checkpoint))
-    told = (name_of(placement.device), placement.format_name)
-    demand = measure(checkpoint, placement, is_own=is_gpt2(checkpoint.config))
+        return Survey(*told)
+    demand = measure(checkpoint, placements[0], is_own=is_gpt2(checkpoint.config))
     return Survey(
         *told,
         num_parameters=demand.num_parameters,
@@ -54,13 +61,3 @@ def survey(checkpoint: Checkpoint | None, device: str, dtype: str) -> Survey:
         free_bytes=demand.free_bytes,
         shortage=demand.shortage,
     )
-
-
-def _survey_nothing(device: str, dtype: str) -> Survey:
-    """Without a model, what it may come to: DTYPE=auto can depend on its size."""
-    # heavy: see the module's docstring
-    from bot.engine.placement.device import LARGE_BYTES, choose_placement, name_of  # noqa: PLC0415
-
-    small, large = (choose_placement(device, dtype, own_bytes=size) for size in (1, LARGE_BYTES))
-    dtypes = dict.fromkeys(one.format_name for one in (small, large))
-    return Survey(name_of(small.device), "/".join(dtypes))

@@ -49,7 +49,6 @@ from bot.engine.scheduler import Job
 from bot.engine.throughput import Pace
 from bot.errors import (
     ChatError,
-    DeadlineError,
     EngineBrokenError,
     EngineClosedError,
     EngineMemoryError,
@@ -105,11 +104,12 @@ class ReferenceEngine:
 
     async def generate(self, request: GenerationRequest) -> list[Completion]:
         """Run `request` after those that came before; see Engine.generate."""
-        self._check(request)
+        self._stop_if_ended()
+        check_prompt(request.prompt_ids, self._num_ids, self._info.window)
         job = Job(request)
         with self._lock:
+            self._submit(self._run_next)
             self._waiting.append(job)
-        self._thread.submit(self._alive, self._run_next)
         try:
             return await asyncio.wrap_future(job.future)
         except asyncio.CancelledError:
@@ -135,19 +135,20 @@ class ReferenceEngine:
         """Stop what runs, free the model and end the thread; may be called twice."""
         self._closing.set()
         async with self._closed:
-            if self._loaded is None:
-                return
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._free)
+            if self._loaded is not None:
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._free)
             self._thread.shutdown()  # does not block: the thread has nothing left to do
 
     async def _run_between(self, steps: Steps[T]) -> T:
         future = self._errands.add(steps)
-        self._thread.submit(self._alive, self._run_errands)
+        self._submit(self._run_errands)
         return await asyncio.wrap_future(future)
 
-    def _check(self, request: GenerationRequest) -> None:
-        self._stop_if_ended()
-        check_prompt(request.prompt_ids, self._num_ids, self._info.window)
+    def _submit(self, work: Callable[[], None]) -> None:
+        try:
+            self._thread.submit(self._alive, work)
+        except RuntimeError as error:  # closed, or Python itself is ending
+            raise EngineClosedError from error
 
     # ---- below: only in the engine's thread ----
 
@@ -156,17 +157,16 @@ class ReferenceEngine:
             work()
 
     def _run_next(self) -> None:
-        self._clear_queue()
         with self._lock:
-            job = self._waiting.popleft() if self._waiting else None
-            self._num_running = 1 if job is not None else 0
-        if job is None or not job.future.set_running_or_notify_cancel():
-            return
-        self._tell_places()  # everybody moved up
+            if not self._waiting:
+                return
+            job = self._waiting.popleft()
+            self._num_running = 1
+        self._update_queue()
         outcome: list[Completion] | BaseException
         try:
-            outcome = self._generate(job)
-        except BaseException as error:  # a callback's, maybe: whoever waits must not wait for ever
+            outcome = self._generate(job) if job.begin() else WithdrawnError()
+        except BaseException as error:  # a callback's, maybe: the waiting task has to be answered
             outcome = self._outcome_of(error) if isinstance(error, Exception) else error
         if isinstance(outcome, EngineMemoryError):
             self._release_memory()
@@ -184,7 +184,7 @@ class ReferenceEngine:
         return self._loaded
 
     def _run_errands(self) -> None:
-        """Take errands' steps for a while, then let whoever waits for a reply have a turn."""
+        """Take errands' steps for a while, then let the next waiting request have a turn."""
         until = time.monotonic() + _ERRAND_SECONDS
         while len(self._errands):
             if time.monotonic() > until and not self._closing.is_set():
@@ -203,14 +203,14 @@ class ReferenceEngine:
             on_step=lambda num_tokens: self._step(job, num_tokens),
             on_token=request.on_token,
         )
-        ids = torch.tensor([request.prompt_ids], device=loaded.placement.device)
+        device, network = loaded.placement.device, loaded.network
+        ids = torch.tensor([request.prompt_ids], device=device)
         room = loaded.window - len(request.prompt_ids)
-        unless_unwanted = partial(self._stop_if_unwanted, job)
         with (
-            _seeded(seed, loaded.placement.device),
-            interruptible(loaded.network, unless_unwanted),
+            _seeded(seed, device),
+            interruptible(network, partial(self._stop_if_unwanted, job)),
         ):
-            loaded.network.generate(
+            network.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
                 generation_config=sampling_config(params, loaded, min(params.max_new_tokens, room)),
@@ -224,8 +224,7 @@ class ReferenceEngine:
     def _step(self, job: Job, num_tokens: int) -> None:
         self._pace.add(num_tokens)
         self._stop_if_unwanted(job)
-        self._clear_queue()
-        self._tell_places()
+        self._update_queue()
 
     def _stop_if_ended(self) -> None:
         if self._closing.is_set():
@@ -236,34 +235,23 @@ class ReferenceEngine:
     def _stop_if_unwanted(self, job: Job) -> None:
         self.pulse.beat(None)  # comes before every layer, and at every token
         self._stop_if_ended()
-        if job.abandoned.cancelled or job.request.cancellation.cancelled:
-            raise WithdrawnError
-        if job.request.deadline is not None and time.monotonic() > job.request.deadline:
-            raise DeadlineError
+        job.stop_if_unwanted()
 
-    def _clear_queue(self) -> None:
-        """Answer the waiting requests that nobody wants any more."""
-        for job in self._queue():
+    def _update_queue(self) -> None:
+        """Answer waiting requests that are not wanted any more; tell the others their places."""
+        with self._lock:
+            waiting = list(self._waiting)
+        place = 0
+        for job in waiting:
             try:
                 self._stop_if_unwanted(job)
-            except ChatError as error:
-                self._refuse(job, error)
-
-    def _tell_places(self) -> None:
-        for place, job in enumerate(self._queue()):
-            try:
                 job.tell(place)
             except BaseException as error:  # a fault of the callback is its own request's
-                self._refuse(job, error)
-
-    def _queue(self) -> list[Job]:
-        with self._lock:
-            return list(self._waiting)
-
-    def _refuse(self, job: Job, error: BaseException) -> None:
-        with self._lock:
-            self._waiting.remove(job)
-        job.fail(error)
+                with self._lock:
+                    self._waiting.remove(job)
+                job.fail(error)
+            else:
+                place += 1
 
     def _outcome_of(self, error: Exception) -> Exception:
         if isinstance(error, ChatError):
@@ -278,10 +266,9 @@ class ReferenceEngine:
         return error
 
     def _release_memory(self) -> None:
-        if not self._info.device.startswith("cuda"):
-            return  # freed by itself
-        gc.collect()
-        torch.cuda.empty_cache()
+        if self._info.device.startswith("cuda"):  # elsewhere it is freed by itself
+            gc.collect()
+            torch.cuda.empty_cache()
 
     def _free(self) -> None:
         self._loaded = None

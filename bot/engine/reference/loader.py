@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+from transformers import AutoModelForCausalLM, GenerationConfig
 from transformers.utils import logging as transformers_logging
 
 from bot.engine.checkpoints.checkpoint import Checkpoint, inspect_checkpoint
@@ -77,34 +77,22 @@ def _refuse_int8(checkpoint: Checkpoint, dtype: str) -> None:
 
 def _load_network(checkpoint: Checkpoint, placement: Placement) -> Network:
     auto_class: Any = AutoModelForCausalLM
-    _quieten_transformers()
-    config = AutoConfig.from_pretrained(
-        checkpoint.folder, local_files_only=True, trust_remote_code=False
-    )
+    library: Any = transformers_logging
+    library.disable_progress_bar()
+    library.set_verbosity_error()  # its report of missing weights becomes our sentence
     network, report = auto_class.from_pretrained(
         checkpoint.folder,
-        config=config,
         dtype=placement.dtype,
         local_files_only=True,
         trust_remote_code=False,
         use_safetensors=True,
         output_loading_info=True,
     )
-    _check_complete(checkpoint.folder, report)
-    return network.to(placement.device).eval()
-
-
-def _quieten_transformers() -> None:
-    library: Any = transformers_logging
-    library.disable_progress_bar()
-    library.set_verbosity_error()  # its report of missing weights becomes our sentence
-
-
-def _check_complete(folder: Path, report: dict[str, Any]) -> None:
-    """Refuse weights that do not fit: transformers would fill the gaps with random numbers."""
+    # weights that do not fit: transformers would fill the gaps with random numbers
     for name in ("missing_keys", "mismatched_keys", "error_msgs"):
         if report.get(name):
-            raise does_not_fit(folder, report[name])
+            raise does_not_fit(checkpoint.folder, report[name])
+    return network.to(placement.device).eval()
 
 
 def _describe(network: Network, checkpoint: Checkpoint, placement: Placement) -> LoadedModel:
@@ -139,9 +127,5 @@ def _warm_up(loaded: LoadedModel) -> None:
     """The first pass allocates and chooses kernels; it also shows that the model works at all."""
     ids = torch.full((1, 1), loaded.end_ids[0], device=loaded.placement.device)
     loaded.network.generate(
-        ids,
-        attention_mask=torch.ones_like(ids),
-        generation_config=generation_config(
-            max_new_tokens=1, do_sample=False, pad_token_id=loaded.end_ids[0]
-        ),
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=1, do_sample=False
     )

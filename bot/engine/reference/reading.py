@@ -16,7 +16,7 @@ from bot.engine.reference.generation import layers
 from bot.engine.reference.loader import LoadedModel
 from bot.engine.sampling.logprobs import Logprobs, logprobs_from
 
-_SHOWING = "eager"  # of transformers' ways to attend the only one that shows its shares
+_EAGER = "eager"  # the only attention of transformers that returns its weights
 
 
 class TransformersReader:
@@ -24,23 +24,11 @@ class TransformersReader:
 
     def __init__(self, loaded: Callable[[], LoadedModel]) -> None:
         self._loaded = loaded
+        self.window = loaded().window
+        self.end_ids = loaded().end_ids
+        self.num_layers = len(layers(loaded().network))
         self._cache: Any = None  # transformers' own
         self._num_read = 0
-
-    @property
-    def window(self) -> int:
-        """See TextReader."""
-        return self._loaded().window
-
-    @property
-    def end_ids(self) -> Sequence[int]:
-        """See TextReader."""
-        return self._loaded().end_ids
-
-    @property
-    def num_layers(self) -> int:
-        """See TextReader."""
-        return len(layers(self._loaded().network))
 
     def read(self, ids: Sequence[int]) -> Steps[Tensor]:
         """See TextReader; all of a text in one step."""
@@ -57,7 +45,7 @@ class TransformersReader:
         """See TextReader; one step."""
         self._cache = None
         network = self._loaded().network
-        with _showing(network), torch.inference_mode():
+        with _attention_shown(network), torch.inference_mode():
             output = network(self._as_tensor(ids), output_attentions=True, use_cache=False)
             shown = output.get("attentions") or ()
             # of shape (1, num_heads, num_tokens, num_tokens)
@@ -73,10 +61,10 @@ class TransformersReader:
 
 
 @contextmanager
-def _showing(network: Any) -> Iterator[None]:
+def _attention_shown(network: Any) -> Iterator[None]:
     """Let `network` show its attention for the time being, if it can."""
     usual = network.config._attn_implementation  # noqa: SLF001 - no public name tells it
-    network.set_attn_implementation(_SHOWING)
+    network.set_attn_implementation(_EAGER)
     try:
         yield
     finally:

@@ -15,8 +15,8 @@ Logprobs = tuple[float, ...]
 def logprobs_from(logits: Tensor, ids: Sequence[int]) -> list[float]:
     """Log-probability of each of `ids` from its row of `logits` (num_tokens, num_ids)."""
     normalisers = logits.logsumexp(dim=-1)
-    places = on_device(list(ids), logits.device)
-    chosen = logits.gather(1, places[:, None]).squeeze(1) - normalisers
+    columns = on_device(list(ids), logits.device)
+    chosen = logits.gather(1, columns[:, None]).squeeze(1) - normalisers
     told, sums = torch.stack([chosen, normalisers]).tolist()  # a device is waited for once
     if not all(map(isfinite, sums)):
         raise NumericError

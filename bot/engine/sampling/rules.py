@@ -35,25 +35,25 @@ class OwnTurns:
     def __init__(self, turns: Iterable[Ids], params: SamplingParams) -> None:
         """`turns`: each (num_turn_tokens,); no repetition reaches from one into the next."""
         self._num_before = params.no_repeat_own_ngram_size - 1  # -1: the ban is off
-        self._nexts: dict[tuple[int, ...], set[int]] = defaultdict(set)
-        self._places: dict[tuple[int, ...], list[tuple[Ids, int]]] = defaultdict(list)
+        self._completing: dict[tuple[int, ...], set[int]] = defaultdict(set)
+        self._positions: dict[tuple[int, ...], list[tuple[Ids, int]]] = defaultdict(list)
         for turn in turns:
             if self._num_before >= 0:
                 for end in range(self._num_before, len(turn)):
-                    self._nexts[tuple(turn[end - self._num_before : end])].add(turn[end])
+                    self._completing[tuple(turn[end - self._num_before : end])].add(turn[end])
             if params.dry_multiplier:
                 for end in range(DRY_ALLOWED_LENGTH, len(turn)):
-                    self._places[tuple(turn[end - DRY_ALLOWED_LENGTH : end])].append((turn, end))
+                    self._positions[tuple(turn[end - DRY_ALLOWED_LENGTH : end])].append((turn, end))
 
     def completing(self, ids: Ids) -> Set[int]:
         """The tokens that would complete an n-gram of an earlier turn after the reply's `ids`."""
         if self._num_before < 0 or len(ids) < self._num_before:
             return frozenset()
-        return self._nexts.get(tuple(ids[len(ids) - self._num_before :]), frozenset())
+        return self._completing.get(tuple(ids[len(ids) - self._num_before :]), frozenset())
 
-    def places(self, last: tuple[int, ...]) -> Sequence[tuple[Ids, int]]:
-        """Where the DRY_ALLOWED_LENGTH tokens `last` stand: a turn, and the place after them."""
-        return self._places.get(last, ())
+    def positions(self, last: tuple[int, ...]) -> Sequence[tuple[Ids, int]]:
+        """Where the DRY_ALLOWED_LENGTH tokens `last` stand: a turn, and the position after them."""
+        return self._positions.get(last, ())
 
 
 NO_TURNS = OwnTurns((), SamplingParams())
@@ -80,12 +80,20 @@ def apply_rules(logits: Tensor, rows: Sequence[Said], end_ids: Ids) -> Tensor:
     ruled = logits.clone()
     _penalise(ruled, rows)
     _discourage(ruled, rows, end_ids)
-    banned = [_banned(row, end_ids, logits.shape[1]) for row in rows]
-    numbers = [number for number, ids in enumerate(banned) for _ in ids]
-    if numbers:
-        places = on_device([numbers, list(chain.from_iterable(banned))], logits.device)
-        ruled[places[0], places[1]] = -torch.inf
+    banned = [
+        (number, token_id)
+        for number, row in enumerate(rows)
+        for token_id in _banned(row, end_ids, logits.shape[1])
+    ]
+    if banned:
+        ruled[_cells(banned, logits.device)] = -torch.inf
     return ruled
+
+
+def _cells(cells: Iterable[tuple[int, int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Pairs of a row and a token id as an index into the logits; at least one pair."""
+    rows, ids = on_device(list(zip(*cells, strict=True)), device)
+    return rows, ids
 
 
 def _penalise(logits: Tensor, rows: Sequence[Said]) -> None:
@@ -94,32 +102,32 @@ def _penalise(logits: Tensor, rows: Sequence[Said]) -> None:
     CTRL's penalty: Keskar et al. 2019, https://arxiv.org/abs/1909.05858, section 4.1, in the
     form for negative logits that transformers uses.
     """
-    said = [sorted(set(row.ids)) if row.params.repetition_penalty != 1 else [] for row in rows]
-    numbers = [number for number, ids in enumerate(said) for _ in ids]
-    if not numbers:
+    penalties = [row.params.repetition_penalty for row in rows]
+    said = [
+        (number, token_id)
+        for number, row in enumerate(rows)
+        if penalties[number] != 1
+        for token_id in sorted(set(row.ids))
+    ]
+    if not said:
         return
-    places = on_device([numbers, list(chain.from_iterable(said))], logits.device)
-    penalties = on_device(
-        [rows[number].params.repetition_penalty for number in numbers], logits.device
-    )
-    values = logits[places[0], places[1]]
-    ruled = torch.where(values < 0, values * penalties, values / penalties)
-    logits[places[0], places[1]] = ruled
+    cells = _cells(said, logits.device)
+    factors = on_device([penalties[number] for number, _ in said], logits.device)
+    values = logits[cells]
+    logits[cells] = torch.where(values < 0, values * factors, values / factors)
 
 
 def _discourage(logits: Tensor, rows: Sequence[Said], end_ids: Ids) -> None:
     """Make what would lengthen a repetition less likely, for all rows in one pass."""
-    losses = [
-        (number, token_id, loss)
+    losses = {
+        (number, token_id): loss
         for number, row in enumerate(rows)
         for token_id, loss in dry_losses(row).items()
         if token_id not in end_ids and token_id < logits.shape[1]
-    ]
-    if not losses:
-        return
-    numbers, ids, values = (list(column) for column in zip(*losses, strict=True))
-    places = on_device([numbers, ids], logits.device)
-    logits[places[0], places[1]] -= on_device(values, logits.device, logits.dtype)
+    }
+    if losses:
+        values = on_device(list(losses.values()), logits.device, logits.dtype)
+        logits[_cells(losses, logits.device)] -= values
 
 
 def dry_losses(row: Said) -> Mapping[int, float]:
@@ -139,7 +147,7 @@ def dry_losses(row: Said) -> Mapping[int, float]:
         if ids[end - 1] == last[-1] and tuple(ids[end - DRY_ALLOWED_LENGTH : end]) == last
     )
     matches: dict[int, int] = {}
-    for text, end in chain(earlier, row.own.places(last)):
+    for text, end in chain(earlier, row.own.positions(last)):
         matches[text[end]] = max(matches.get(text[end], 0), _match(text, end, ids))
     return {
         token_id: multiplier * DRY_BASE ** (match - DRY_ALLOWED_LENGTH)

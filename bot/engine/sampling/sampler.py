@@ -63,30 +63,23 @@ def _pick(logits: Tensor, choices: Sequence[Choice]) -> Tensor:
     shares = torch.where(kept, shares, 0.0).double()
     sums = shares.cumsum(dim=-1)
     # double: in float32 the last of 50,000 sums can lie below the number that was drawn
-    places = torch.searchsorted(sums, number * sums[:, -1:], right=True)
+    columns = torch.searchsorted(sums, number * sums[:, -1:], right=True)
     last = torch.where(kept, column, 0).amax(dim=-1, keepdim=True)
-    return ids.gather(1, torch.minimum(places, last)).squeeze(1)
+    return ids.gather(1, torch.minimum(columns, last)).squeeze(1)
 
 
 def _largest(logits: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
     """The values and ids to draw from, the likeliest first: shape (num_rows, top_k or num_ids)."""
     if top_k == _ALL:
-        values, ids = logits.sort(dim=-1, descending=True, stable=True)
-    else:
-        values, ids = logits.topk(min(top_k, logits.shape[1]), dim=-1)
-    return values, ids
-
-
-def _limit(top_p: float) -> float:
-    # float32: what stands before an unlikely token can round up to 1 or above
-    return top_p if top_p < 1 else inf
+        return logits.sort(dim=-1, descending=True, stable=True)
+    return logits.topk(min(top_k, logits.shape[1]), dim=-1)
 
 
 def _columns(choices: Sequence[Choice], device: torch.device) -> Sequence[Tensor]:
     """top_k, temperature, top_p, min_p and the number: each (num_rows, 1), in one copy."""
-    numbers = [_numbers(choice.params, choice.number) for choice in choices]
+    numbers = [
+        # inf: in float32 what stands before an unlikely token can round up to 1 or above
+        (p.top_k, p.temperature, p.top_p if p.top_p < 1 else inf, p.min_p, number)
+        for p, number in ((choice.params, choice.number) for choice in choices)
+    ]
     return torch.split(on_device(numbers, device, torch.float64), 1, dim=1)
-
-
-def _numbers(params: SamplingParams, number: float) -> tuple[float, ...]:
-    return params.top_k, params.temperature, _limit(params.top_p), params.min_p, number

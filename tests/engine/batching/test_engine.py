@@ -25,7 +25,6 @@ from bot.engine.scheduler import Job
 from tests.engine.chances import chi_square, largest_chi_square
 from tests.engine.running import (
     EXACTLY_8,
-    FREE,
     GREEDY,
     OpenedLocal,
     one,
@@ -230,16 +229,3 @@ async def test_every_word_of_every_candidate_is_drawn_by_itself(local: OpenedLoc
         statistic, num_free = chi_square([counts[i] for i in range(16)], [len(pairs) / 16] * 16)
         assert len(pairs) >= 300
         assert statistic <= largest_chi_square(num_free)
-
-
-async def test_log_probabilities_are_those_of_a_plain_forward_pass(
-    local: OpenedLocal, oracle: LoadedModel
-) -> None:
-    params = replace(FREE, temperature=0.5, top_k=20, repetition_penalty=1.5, seed=5)
-    completion = await one(local, params)
-    ends = completion.finish_reason is FinishReason.STOP
-    ids = [*local.prompt, *completion.ids, *((0,) if ends else ())]
-    with torch.no_grad():
-        table = oracle.network(torch.tensor([ids])).logits[0].log_softmax(-1)
-    expected = [float(table[at - 1, ids[at]]) for at in range(len(local.prompt), len(ids))]
-    assert completion.logprobs == pytest.approx(expected, abs=1e-4)

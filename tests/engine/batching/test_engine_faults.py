@@ -1,4 +1,4 @@
-"""The local engine when the model, the device or a callback fails."""
+"""The engine for GPT-2s when the model or the device fails: who is told, and what is kept."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -114,23 +114,6 @@ def test_a_prompt_read_in_part_is_kept_only_where_it_is_sound(loaded_gpt2: Loade
         run.rows[0].sequence.length = 100
         made.drop(run)
     assert list(prefixes._residents) == ["True"]
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        OUT_OF_MEMORY,
-        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: not enough memory"),
-        MemoryError(),
-    ],
-    ids=lambda fault: str(fault)[:30],
-)
-async def test_a_lone_request_without_memory_is_told(local: OpenedLocal, fault: Exception) -> None:
-    fail_with(local, [fault])
-    with pytest.raises(EngineMemoryError):
-        await start(local)
-    await start(local)
-    await local.until_idle_and_empty()
 
 
 async def test_a_step_without_memory_says_nothing_of_how_fast_the_machine_is(

@@ -16,18 +16,6 @@ from tests.engine.running import (
 )
 
 
-async def test_waiting_requests_are_told_their_place(narrow: OpenedLocal) -> None:
-    gate = Gate(narrow.network.before.append)
-    places: list[list[int]] = [[] for _ in range(5)]
-    params = replace(EXACTLY_8, num_candidates=2)  # one at a time
-    tasks = [start(narrow, params=params, on_position=told.append) for told in places]
-    await gate.until_reached()
-    assert (narrow.engine.load().num_waiting, narrow.engine.load().num_running) == (4, 1)
-    gate.open()
-    await asyncio.gather(*tasks)
-    assert places == [[], [0], [1, 0], [2, 1, 0], [3, 2, 1, 0]]
-
-
 async def test_places_follow_whose_turn_it_is(narrow: OpenedLocal) -> None:
     gate = Gate(narrow.network.before.append)
     places: dict[str, list[int]] = {"own": [], "other": []}

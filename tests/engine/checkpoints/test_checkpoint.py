@@ -38,7 +38,11 @@ def test_a_folder_means_itself(tiny_model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "revision", "sentence"),
     [
-        ("microsoft/DialoGPT-medium", None, "run `python -m bot fetch microsoft/DialoGPT-medium`"),
+        (
+            "microsoft/DialoGPT-medium",
+            None,
+            "`python -m bot fetch microsoft/DialoGPT-medium` fetches",
+        ),
         ("org/name", "v2", "`python -m bot fetch org/name --revision v2`"),
         ("gpt2", None, "`python -m bot fetch gpt2`"),
         ("./nowhere", None, "no such folder"),

@@ -4,7 +4,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.engine.reference.rules import ban_ngrams, penalise
+from bot.dialogue.sampling import SamplingParams
+from bot.engine.protocol import GenerationRequest
+from bot.engine.reference.rules import ReplyRules, completing, penalise
 from bot.engine.sampling.rules import repeated
 
 
@@ -19,16 +21,20 @@ def test_every_candidate_is_judged_by_its_own_words() -> None:
     logits = torch.ones(2, 3)
     reply = torch.tensor([[0], [2]])
     assert penalise(logits, reply, 2.0).tolist() == [[0.5, 1.0, 1.0], [1.0, 1.0, 0.5]]
-    assert ban_ngrams(logits, reply, 1).isinf().tolist() == [
+    params = SamplingParams(repetition_penalty=1.0, no_repeat_ngram_size=1, min_new_tokens=1)
+    rules = ReplyRules(GenerationRequest((1,), params), end_ids=(1,))
+    prompt = torch.tensor([[1], [1]])
+    assert rules(torch.cat([prompt, reply], dim=1), logits).isinf().tolist() == [
         [True, False, False],
         [False, False, True],
     ]
+    assert logits.tolist() == [[1.0, 1.0, 1.0]] * 2
 
 
 def test_an_empty_reply_forbids_nothing() -> None:
     reply = torch.empty(1, 0, dtype=torch.long)
     assert penalise(torch.ones(1, 3), reply, 2.0).tolist() == [[1.0, 1.0, 1.0]]
-    assert ban_ngrams(torch.ones(1, 3), reply, 1).tolist() == [[1.0, 1.0, 1.0]]
+    assert completing([()], (), 1) == []
 
 
 @given(ids=st.lists(st.integers(0, 3), max_size=24), size=st.integers(1, 5))
@@ -41,4 +47,4 @@ def test_banned_tokens_are_those_that_would_repeat_an_ngram(ids: list[int], size
         for token in range(4)
         if ngrams([*ids, token])[-1:] and (ngrams([*ids, token])[-1] in ngrams(ids))
     }
-    assert set(repeated(ids, size)) == expected
+    assert set(repeated(ids, size)) == set(completing([ids], ids, size)) == expected

@@ -231,11 +231,7 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
             "`python -m bot fetch` converts them; a folder of your own: save it as safetensors.",
             folder=folder,
         )
-    raise ModelError(
-        "The model in {folder} has no weights ({file}): copy or fetch it again.",
-        folder=folder,
-        file=WEIGHTS,
-    )
+    raise _lacks(folder, WEIGHTS)
 
 
 def _lacks(folder: Path, name: str) -> ModelError:

@@ -40,7 +40,11 @@ def main(arguments: list[str]) -> int:
     try:
         check_pickles(folder / PICKLED_WEIGHTS)
         _limit_resources((folder / PICKLED_WEIGHTS).stat().st_size)
-        _convert(folder)
+        # heavy, and only after the limits are set
+        from bot.engine.checkpoints.weights import convert_weights  # noqa: PLC0415
+
+        sys.addaudithook(_refuse)
+        convert_weights(folder, lambda done, total: _report({"done": done, "total": total}))
     except ModelError as error:
         failure = error
     except MemoryError:
@@ -94,14 +98,6 @@ def _limit_resources(size: int) -> None:
         _, hard = resource.getrlimit(kind)
         allowed = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
         resource.setrlimit(kind, (allowed, allowed))
-
-
-def _convert(folder: Path) -> None:
-    # heavy, and only after the limits are set
-    from bot.engine.checkpoints.weights import convert_weights  # noqa: PLC0415
-
-    sys.addaudithook(_refuse)
-    convert_weights(folder, lambda done, total: _report({"done": done, "total": total}))
 
 
 def _refuse(event: str, _: tuple[object, ...]) -> None:

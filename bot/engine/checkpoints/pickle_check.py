@@ -32,7 +32,7 @@ _INSTRUCTION_NAMES = (
     "PROTO STOP MARK EMPTY_DICT EMPTY_LIST EMPTY_TUPLE DICT LIST TUPLE TUPLE1 TUPLE2 TUPLE3 NONE "
     "NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE SHORT_BINUNICODE "
     "BINSTRING SHORT_BINSTRING BINPUT LONG_BINPUT BINGET LONG_BINGET MEMOIZE SETITEM SETITEMS "
-    "APPEND APPENDS REDUCE BUILD BINPERSID GLOBAL"
+    "APPEND APPENDS REDUCE BUILD BINPERSID"
 )
 _INSTRUCTIONS = frozenset(_INSTRUCTION_NAMES.split())
 
@@ -84,16 +84,13 @@ def _zipped_pickle(path: Path, archive: zipfile.ZipFile) -> bytes:
 
 def _check(path: Path, pickled: BinaryIO) -> None:
     for instruction, argument, _ in pickletools.genops(pickled):
-        if instruction.name not in _INSTRUCTIONS:
-            raise _refused(path, instruction.name)
-        if instruction.name == "GLOBAL" and argument not in _NAMES:
-            raise _refused(path, str(argument).replace(" ", "."))
-
-
-def _refused(path: Path, name: str) -> ModelError:
-    return ModelError(
-        "The file {file} is refused: it asks for {name}, which weights never need. It "
-        "may hold a virus: please choose another MODEL.",
-        file=path.name,
-        name=name,
-    )
+        name, allowed = instruction.name, _INSTRUCTIONS
+        if name == "GLOBAL":
+            name, allowed = str(argument), _NAMES
+        if name not in allowed:
+            raise ModelError(
+                "The file {file} is refused: it asks for {name}, which weights never need. It "
+                "may hold a virus: please choose another MODEL.",
+                file=path.name,
+                name=name.replace(" ", "."),
+            )

@@ -98,34 +98,31 @@ def rename(source: Mapping[str, Tensor], skeleton: Skeleton) -> dict[str, Tensor
     Buffers that the network computes are left out. A shared weight is taken from the embedding,
     as transformers does, whatever the copy of it holds.
     """
-    left = dict(source)
-    weights: dict[str, Tensor] = {}
-    for name, shape in skeleton.shapes.items():
-        tensor = left.pop(name, None)
-        if tensor is None:
-            tensor = left.pop(name.removeprefix(skeleton.prefix), None)
-        if tensor is None:
+    shapes = skeleton.shapes
+    names = {name.removeprefix(skeleton.prefix): name for name in shapes if name not in source}
+    weights = {names.get(name, name): tensor for name, tensor in source.items()}
+    for name, shape in shapes.items():
+        if name not in weights:
             raise ModelError(
                 "The weights do not fit their config.json: {name} should be {wanted}, there is "
                 "none.",
                 name=name,
                 wanted=tuple(shape),
             )
-        if tensor.shape != shape:
+        if weights[name].shape != shape:
             raise ModelError(
                 "The weights do not fit their config.json: {name} should be {wanted}, there is "
                 "{found}.",
                 name=name,
                 wanted=tuple(shape),
-                found=tuple(tensor.shape),
+                found=tuple(weights[name].shape),
             )
-        weights[name] = tensor
-    for name in left:
-        if name not in skeleton.shared and not _COMPUTED.search(name):
+    for name in weights:
+        if not (name in shapes or name in skeleton.shared or _COMPUTED.search(name)):
             raise ModelError(
                 "The weights do not fit their config.json: the network has no {name}.", name=name
             )
-    return weights
+    return {name: weights[name] for name in shapes}
 
 
 def _check_finite(name: str, tensor: Tensor) -> None:

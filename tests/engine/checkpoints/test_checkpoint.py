@@ -140,7 +140,7 @@ def with_index(*names: str) -> Callable[[Path], None]:
         (lambda folder: copy_over(folder, "model.safetensors", "config.json"), "cannot be read"),
         (with_text("config.json", "[]"), "not a JSON object"),
         (without("tokenizer.json"), "has no tokenizer"),
-        (without("model.safetensors"), "has no weights"),
+        (without("model.safetensors"), "lacks its weights model.safetensors"),
         (only_pickled, "only pickled weights"),
         (with_index("../../weights.safetensors"), "lacks its weights"),
         (with_index("model-1.safetensors"), "lacks its weights"),

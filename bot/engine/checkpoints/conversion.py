@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from bot.errors import ModelError
 
@@ -19,8 +20,8 @@ _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")  # where programs and lib
 _STDERR_CHARACTERS = 2000  # of a crashed child, for the log
 
 
-def convert(folder: Path, progress: Callable[[int, int], None]) -> None:
-    """Convert the checkpoint in `folder` in a process of its own; `progress(done, total)`.
+def convert(folder: Path) -> None:
+    """Convert the checkpoint in `folder` in a process of its own, with a progress bar.
 
     The process gets a bare environment: no tokens, no proxies, no home.
     Raises ModelError: refused, damaged, does not fit its config, too little memory, full disk.
@@ -42,7 +43,7 @@ def convert(folder: Path, progress: Callable[[int, int], None]) -> None:
             text=True,
         ) as child:
             try:
-                failure = _read_reports(child, progress)
+                failure = _read_reports(child)
             except BaseException:
                 child.kill()
                 raise
@@ -58,16 +59,17 @@ def convert(folder: Path, progress: Callable[[int, int], None]) -> None:
             )
 
 
-def _read_reports(
-    child: "subprocess.Popen[str]", progress: Callable[[int, int], None]
-) -> ModelError | None:
+def _read_reports(child: "subprocess.Popen[str]") -> ModelError | None:
+    """Show what `child` has done until it ends; returns why it failed, if it says so."""
     failure = None
-    for line in child.stdout or ():
-        report = _parse(line)
-        if "sentence" in report:
-            failure = ModelError(report["sentence"], **report["values"])
-        elif "done" in report:
-            progress(report["done"], report["total"])
+    with tqdm(desc="convert", total=0, unit="tensors") as bar:
+        for line in child.stdout or ():
+            report = _parse(line)
+            if "sentence" in report:
+                failure = ModelError(report["sentence"], **report["values"])
+            elif "done" in report:
+                bar.total = report["total"]
+                bar.update(report["done"] - bar.n)
     return failure
 
 

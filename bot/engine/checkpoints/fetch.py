@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from tqdm import tqdm
 
 from bot.engine.checkpoints.checkpoint import (
     DEFAULT_REVISION,
@@ -72,7 +71,8 @@ def fetch(model: str, revision: str | None, models_folder: Path, hub: Hub) -> Fe
     wanted = revision or DEFAULT_REVISION
     try:
         with _unwound_by_sigterm(), _locked(model, models_folder) as folder:
-            _remove_partials(folder)
+            for left_over in folder.glob(f"{_PARTIAL}*"):
+                shutil.rmtree(left_over)
             if is_commit(wanted) and _is_whole(folder / wanted):
                 return Fetched(folder / wanted, fresh=False)
             return _fetch(hub, model, wanted, models_folder)
@@ -149,13 +149,7 @@ def _download(hub: Hub, listing: Listing, plan: Plan, partial: Path) -> None:
 def _to_safetensors(listing: Listing, plan: Plan, partial: Path) -> FileRecord | None:
     if not plan.pickled:
         return None
-    with tqdm(desc="convert", total=0, unit="tensors") as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        convert(partial, show)
+    convert(partial)
     source = partial / PICKLED_WEIGHTS
     original = record(source)
     source.unlink()
@@ -177,11 +171,6 @@ def _write_reference(path: Path, commit: str) -> None:
     fresh = path.with_name(f"{_PARTIAL}{path.name}")
     fresh.write_text(commit + os.linesep)
     fresh.replace(path)
-
-
-def _remove_partials(folder: Path) -> None:
-    for partial in folder.glob(f"{_PARTIAL}*"):
-        shutil.rmtree(partial)
 
 
 @contextmanager

@@ -12,9 +12,8 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -206,10 +205,13 @@ class ReferenceEngine:
         device, network = loaded.placement.device, loaded.network
         ids = torch.tensor([request.prompt_ids], device=device)
         room = loaded.window - len(request.prompt_ids)
+        cuda = [device] if device.type == "cuda" else []
+        # `generate` takes no torch.Generator; no other thread of the bot draws from torch
         with (
-            _seeded(seed, device),
+            torch.random.fork_rng(devices=cuda),
             interruptible(network, partial(self._stop_if_unwanted, job)),
         ):
+            torch.manual_seed(seed)
             network.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
@@ -274,11 +276,3 @@ class ReferenceEngine:
         self._loaded = None
         if not self._broken.is_set():
             self._release_memory()
-
-
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    # `generate` takes no torch.Generator; no other thread of the bot draws from torch
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield

@@ -110,11 +110,7 @@ class RawLogits(LogitsProcessor):
 @contextmanager
 def interruptible(network: nn.Module, check: Callable[[], None]) -> Iterator[None]:
     """Call `check` before every layer of `network`; it stops the pass by raising."""
-
-    def run_check(*_: object) -> None:
-        check()
-
-    registered = [layer.register_forward_pre_hook(run_check) for layer in layers(network)]
+    registered = [layer.register_forward_pre_hook(lambda *_: check()) for layer in layers(network)]
     try:
         yield
     finally:

@@ -3,8 +3,7 @@
 Importing this module imports torch and transformers (4 s).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -45,30 +44,23 @@ class TransformersReader:
         """See TextReader; one step."""
         self._cache = None
         network = self._loaded().network
-        with _attention_shown(network), torch.inference_mode():
-            output = network(self._as_tensor(ids), output_attentions=True, use_cache=False)
-            shown = output.get("attentions") or ()
-            # of shape (1, num_heads, num_tokens, num_tokens)
-            heads = shown[layer - 1] if layer <= len(shown) else None
-            rows: list[list[float]] | None = (
-                None if heads is None else heads[0].float().mean(dim=0).tolist()
-            )
+        usual = network.config._attn_implementation  # noqa: SLF001 - no public name tells it
+        network.set_attn_implementation(_EAGER)
+        try:
+            with torch.inference_mode():
+                output = network(self._as_tensor(ids), output_attentions=True, use_cache=False)
+        finally:
+            network.set_attn_implementation(usual)
         yield from ()
+        shown = output.get("attentions") or ()
+        if layer > len(shown):
+            return None
+        # of shape (1, num_heads, num_tokens, num_tokens)
+        rows: list[list[float]] = shown[layer - 1][0].float().mean(dim=0).tolist()
         return rows
 
     def _as_tensor(self, ids: Sequence[int]) -> Tensor:
         return torch.tensor([ids], device=self._loaded().placement.device)
-
-
-@contextmanager
-def _attention_shown(network: Any) -> Iterator[None]:
-    """Let `network` show its attention for the time being, if it can."""
-    usual = network.config._attn_implementation  # noqa: SLF001 - no public name tells it
-    network.set_attn_implementation(_EAGER)
-    try:
-        yield
-    finally:
-        network.set_attn_implementation(usual)
 
 
 def score_steps(

@@ -14,6 +14,7 @@ from transformers import LogitsProcessor, StoppingCriteria
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.protocol import Completion, FinishReason
 from bot.engine.reference.loader import LoadedModel, generation_config
+from bot.engine.sampling.logprobs import logprobs_from
 from bot.engine.scheduler import Job
 from bot.errors import NumericError
 
@@ -57,7 +58,6 @@ class ReplyWatch(StoppingCriteria):
         self._on_step = on_step
         self._on_token = on_token
         self._logits = torch.empty(0)
-        self._normaliser = torch.empty(0)
 
     def see(self, logits: Tensor) -> None:
         """Keep a step's unprocessed logits (batch, vocabulary) until a token is drawn from them.
@@ -66,24 +66,21 @@ class ReplyWatch(StoppingCriteria):
         CPU and breaks a CUDA device for good.
         """
         self._logits = logits
-        self._normaliser = logits.logsumexp(dim=-1)
-        if not bool(torch.isfinite(self._normaliser).all()):
+        if not bool(torch.isfinite(logits.logsumexp(dim=-1)).all()):
             raise NumericError
 
     def __call__(self, input_ids: Tensor, scores: object, **_: object) -> Tensor:
         """Take the tokens that were drawn last; never ends a candidate by itself."""
-        drawn = input_ids[:, -1]
-        logprobs = self._logits.gather(1, drawn[:, None]).squeeze(1) - self._normaliser
+        drawn = input_ids[:, -1].tolist()
+        logprobs = logprobs_from(self._logits, drawn)
         self.first_token_at = self.first_token_at or time.monotonic()
         num_tokens = self.ends.count(None)
-        for candidate, (token_id, logprob) in enumerate(
-            zip(drawn.tolist(), logprobs.tolist(), strict=True)
-        ):
+        for candidate, (token_id, logprob) in enumerate(zip(drawn, logprobs, strict=True)):
             if self.ends[candidate] is None:
                 self._take(candidate, token_id, logprob)
         if None in self.ends:
             self._on_step(num_tokens)
-        return torch.zeros_like(drawn, dtype=torch.bool)
+        return torch.zeros(len(drawn), dtype=torch.bool, device=input_ids.device)
 
     def _take(self, candidate: int, token_id: int, logprob: float) -> None:
         self.logprobs[candidate].append(logprob)

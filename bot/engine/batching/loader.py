@@ -19,13 +19,11 @@ from bot.engine.placement.device import Placement, choose_placement
 from bot.engine.placement.memory import check_memory
 from bot.engine.placement.soundness import (
     check_finite,
-    check_tokenizer,
     does_not_fit,
     end_ids,
     sentences_for_faults,
 )
 from bot.engine.protocol import EngineInfo
-from bot.engine.tokenizer import load_tokenizer
 from bot.errors import ModelError
 
 _PREFIX = "transformer."
@@ -72,13 +70,12 @@ def load_gpt2(folder: Path, device: str, dtype: str) -> LoadedGpt2:
         shape = _shape(checkpoint, tensors)
         _check_complete(checkpoint, tensors, shape)
         check_finite(tensors.items(), folder)
-        tokenizer = load_tokenizer(folder)
-        check_tokenizer(tokenizer, shape.num_ids, folder)
+        ends = end_ids(folder, _configs(checkpoint), shape.num_ids)
         num_parameters = sum(tensor.numel() for tensor in tensors.values())
         loaded = LoadedGpt2(
             network=Gpt2(tensors, shape, is_int8=placement.is_int8),
             placement=placement,
-            end_ids=end_ids(_configs(checkpoint), tokenizer.end_of_text_id, shape.num_ids),
+            end_ids=ends,
             num_parameters=num_parameters,
             commit=checkpoint.commit,
         )

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from bot.engine.faults import is_memory_fault
-from bot.engine.tokenizer import ModelTokenizer
+from bot.engine.tokenizer import load_tokenizer
 from bot.errors import ModelError
 
 
@@ -65,8 +65,12 @@ def check_finite(tensors: Iterable[tuple[str, Tensor]], folder: Path) -> None:
             )
 
 
-def check_tokenizer(tokenizer: ModelTokenizer, num_ids: int, folder: Path) -> None:
-    """Raise ModelError for a tokenizer that makes ids for which the network has no row."""
+def end_ids(folder: Path, configs: Iterable[Mapping[str, object]], num_ids: int) -> tuple[int, ...]:
+    """What ends a reply: the tokenizer's token, and those that the model's configs name.
+
+    Raises ModelError for a tokenizer that makes ids for which the network has no row.
+    """
+    tokenizer = load_tokenizer(folder)
     if tokenizer.num_ids > num_ids:
         raise ModelError(
             "The tokenizer in {folder} knows {num_tokens} tokens, the model only {num_rows}: they "
@@ -75,13 +79,7 @@ def check_tokenizer(tokenizer: ModelTokenizer, num_ids: int, folder: Path) -> No
             num_tokens=tokenizer.num_ids,
             num_rows=num_ids,
         )
-
-
-def end_ids(
-    configs: Iterable[Mapping[str, object]], end_of_text_id: int, num_ids: int
-) -> tuple[int, ...]:
-    """What ends a reply: the tokenizer's token, and those that the model's configs name."""
-    ids: list[object] = [end_of_text_id]
+    ids: list[object] = [tokenizer.end_of_text_id]
     for config in configs:
         named = config.get("eos_token_id")
         ids += named if isinstance(named, list) else [named]

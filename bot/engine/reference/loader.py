@@ -18,12 +18,10 @@ from bot.engine.placement.device import INT8, Placement, choose_placement
 from bot.engine.placement.memory import check_memory
 from bot.engine.placement.soundness import (
     check_finite,
-    check_tokenizer,
     does_not_fit,
     end_ids,
     sentences_for_faults,
 )
-from bot.engine.tokenizer import load_tokenizer
 from bot.errors import WrongSettingsError
 
 # transformers' own annotations contradict what its classes return and accept
@@ -96,12 +94,9 @@ def _load_network(checkpoint: Checkpoint, placement: Placement) -> Network:
 
 
 def _describe(network: Network, checkpoint: Checkpoint, placement: Placement) -> LoadedModel:
-    tokenizer = load_tokenizer(checkpoint.folder)
     num_ids = int(network.get_input_embeddings().weight.shape[0])
-    check_tokenizer(tokenizer, num_ids, checkpoint.folder)
-    ends = end_ids(
-        [vars(network.config), vars(network.generation_config)], tokenizer.end_of_text_id, num_ids
-    )
+    configs = [vars(network.config), vars(network.generation_config)]
+    ends = end_ids(checkpoint.folder, configs, num_ids)
     # a model's own sampling defaults would fill whatever a request leaves unset
     network.generation_config = generation_config(
         eos_token_id=list(ends), pad_token_id=ends[0], use_cache=True

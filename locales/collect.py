@@ -1,8 +1,8 @@
 """Collects the sentences that people see into the catalogues, and compiles them: `make locales`.
 
-A sentence is the first argument of `say`, `mark`, `locale_str` or an error that carries its own,
-or the class attribute `sentence` of an error. The output depends on the sentences and on
-their translations only: no dates, no line numbers, sorted.
+A sentence is the first argument of `say`, `mark`, `locale_str`, an error that carries its own or
+a finding of the doctor, or the class attribute `sentence` of an error. The output depends on the
+sentences and on their translations only: no dates, no line numbers, sorted.
 """
 
 import ast
@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("bot", "cogs")
 SPEAKERS = frozenset(
     {"say", "mark", "locale_str"}
+    | {"ok", "warn", "fault"}
     | {
         "RefusedError",
         "AdmissionError",

@@ -1,16 +1,16 @@
 """Whether the database can be used, its key fits, and there is room on its disk."""
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from bot.doctor.findings import Finding, fault, ok, warning
+from bot.doctor.findings import Finding, fault, faults, ok, warn
 from bot.errors import DatabaseError
 from bot.paths import is_open_to_others, is_there, nearest_folder
 from bot.settings.settings import DATA_FOLDER, Settings
 from bot.startup.foundation import key_path_for
-from bot.store.upkeep.inspection import Inspected, Schema, inspect
-from bot.texts import mark
+from bot.store.upkeep.inspection import Inspected, inspect
+from bot.store.upkeep.migration import Schema
 
 LEAST_BYTES = 64 * 2**20  # below it, soon nothing can be written
 FEW_BYTES = 512 * 2**20
@@ -29,7 +29,7 @@ async def examine_database(settings: Settings, unsure: Collection[str]) -> list[
             key_path=key_path,
         )
     except DatabaseError as error:
-        return [fault(error)]
+        return faults(error)
     findings = [_examine_schema(inspected)]
     if "HISTORY_KEY" not in unsure:
         findings += _examine_key(inspected, settings, key_path)
@@ -37,61 +37,51 @@ async def examine_database(settings: Settings, unsure: Collection[str]) -> list[
 
 
 def _examine_schema(inspected: Inspected) -> Finding:
+    """What the start has to do with the database."""
     where = inspected.address
     match inspected.schema:
         case Schema.ABSENT:
-            return ok(mark("There is no database {where} yet: the start makes it."), where=where)
+            return ok("There is no database {where} yet: the start makes it.", where=where)
         case Schema.OLDER:
-            return warning(
-                mark(
-                    "The database {where} is an older Banter's: the start migrates it after a "
-                    "backup, or `python -m bot db upgrade` does it now."
-                ),
+            return warn(
+                "The database {where} is an older Banter's: the start migrates it after a backup, "
+                "or `python -m bot db upgrade` does it now.",
                 where=where,
             )
         case Schema.CURRENT:
             return ok(
-                mark("The database {where} can be read and written, and is up to date."),
-                where=where,
+                "The database {where} can be read and written, and is up to date.", where=where
             )
 
 
-def _examine_key(inspected: Inspected, settings: Settings, key_path: Path) -> list[Finding]:
+def _examine_key(inspected: Inspected, settings: Settings, key_path: Path) -> Iterator[Finding]:
+    """Whether the key fits, and its file is closed to others."""
     if inspected.key_error is not None:
-        return [fault(inspected.key_error)]
-    if settings.history_key is not None or not is_there(key_path):
-        return []
-    if is_open_to_others(key_path):
-        return [
-            warning(
-                mark(
-                    "The key file {path} can be read by other users of this computer: run "
-                    "chmod 600 {path}"
-                ),
-                path=key_path,
-            )
-        ]
-    return [
-        ok(
-            mark("The key file {path} is there: keep a copy of it, but not beside the backups."),
+        yield from faults(inspected.key_error)
+    elif settings.history_key is not None or not is_there(key_path):
+        return
+    elif is_open_to_others(key_path):
+        yield warn(
+            "The key file {path} can be read by other users of this computer: run chmod 600 {path}",
             path=key_path,
         )
-    ]
+    else:
+        yield ok(
+            "The key file {path} is there: keep a copy of it, but not beside the backups.",
+            path=key_path,
+        )
 
 
 def _examine_disk(inspected: Inspected) -> Finding:
+    """Whether there is room for what is written, and for an erasure or a migration."""
     folder = nearest_folder(inspected.address.path or DATA_FOLDER / "any")
     free = shutil.disk_usage(folder).free
     told = {"folder": folder, "free": round(free / 1e6)}
     if free < max(LEAST_BYTES, inspected.num_bytes):
         return fault(
-            DatabaseError(
-                "The disk of {folder} is nearly full ({free} MB free): make room on it.", **told
-            )
+            "The disk of {folder} is nearly full ({free} MB free): make room on it.", **told
         )
     # an erasure and a migration write the database anew, beside itself
     if free < max(FEW_BYTES, 2 * inspected.num_bytes):
-        return warning(
-            mark("The disk of {folder} has only {free} MB free: make room on it soon."), **told
-        )
-    return ok(mark("The disk of {folder} has {free} MB free."), **told)
+        return warn("The disk of {folder} has only {free} MB free: make room on it soon.", **told)
+    return ok("The disk of {folder} has {free} MB free.", **told)

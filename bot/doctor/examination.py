@@ -12,35 +12,31 @@ from bot.doctor.database import examine_database
 from bot.doctor.findings import Finding, fault, ok
 from bot.doctor.model import examine_model
 from bot.doctor.settings import read_settings
-from bot.errors import UnavailableError
 from bot.settings.env_file import ENV_FILE
-from bot.texts import mark
 
 logger = logging.getLogger(__name__)
-
-Tell = Callable[[Finding], None]
 
 
 async def examine(
     environ: Mapping[str, str],
     channel_ids: Collection[int],
-    tell: Tell,
+    tell: Callable[[Finding], None],
     env_file: Path = ENV_FILE,
 ) -> list[Finding]:
     """Look at everything at once; `tell` gets each finding as soon as those before it are told.
 
     Changes nothing: no file, no database, nothing on Discord.
     """
-    read = read_settings(environ, env_file)
+    known = read_settings(environ, env_file)
     parts = [
         asyncio.create_task(_told(examining))
         for examining in (
-            ask_discord(read.settings, read.unsure, channel_ids),
-            examine_model(read.settings, read.unsure),
-            examine_database(read.settings, read.unsure),
+            ask_discord(known.settings, known.unsure, channel_ids),
+            examine_model(known.settings, known.unsure),
+            examine_database(known.settings, known.unsure),
         )
     ]
-    findings = [_versions(), *read.findings]
+    findings = [_versions(), *known.findings]
     for finding in findings:
         tell(finding)
     for part in parts:
@@ -53,10 +49,8 @@ async def examine(
 def _versions() -> Finding:
     """Python's version and those of the packages that matter most, none of which is imported."""
     return ok(
-        mark(
-            "Versions: Python {python}, torch {torch}, transformers {transformers}, "
-            "discord.py {discord}."
-        ),
+        "Versions: Python {python}, torch {torch}, transformers {transformers}, "
+        "discord.py {discord}.",
         python=platform.python_version(),
         torch=_version_of("torch"),
         transformers=_version_of("transformers"),
@@ -65,6 +59,7 @@ def _versions() -> Finding:
 
 
 def _version_of(package: str) -> str:
+    """The version of an installed package, or a dash."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -72,16 +67,13 @@ def _version_of(package: str) -> str:
 
 
 async def _told(examining: Awaitable[list[Finding]]) -> list[Finding]:
-    """What a part found; a bug in it keeps nobody from seeing the other parts."""
+    """What a part found; a bug in it does not hide the other parts."""
     try:
         return await examining
     except Exception:
         logger.exception("This is a bug in Banter; please report what follows.")
-        return [
-            fault(
-                UnavailableError(
-                    "One part could not be checked because of a bug in Banter: please report the "
-                    "lines above."
-                )
-            )
-        ]
+        bug = fault(
+            "One part could not be checked because of a bug in Banter: please report the lines "
+            "above."
+        )
+        return [bug]

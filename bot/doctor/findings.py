@@ -23,9 +23,6 @@ class Words:
 
     words: tuple[str, ...]
 
-    def __str__(self) -> str:
-        return ", ".join(self.words)
-
     def told(self, locale: str) -> str:
         """The words in the language of `locale`."""
         return ", ".join(say(word, locale) for word in self.words)
@@ -50,25 +47,24 @@ def ok(sentence: str, **values: object) -> Finding:
     return Finding(Verdict.OK, sentence, values)
 
 
-def warning(sentence: str, **values: object) -> Finding:
+def warn(sentence: str, **values: object) -> Finding:
     """The bot can run, but not as well as it could; the sentence says what to do."""
     return Finding(Verdict.WARNING, sentence, values)
 
 
-def fault(error: StartError) -> Finding:
-    """The bot cannot run, or not where it was asked for; the error's sentence says what to do."""
-    return Finding(Verdict.FAULT, error.sentence, error.values, error.exit_code)
+def fault(sentence: str, **values: object) -> Finding:
+    """The bot cannot run, or not where it was asked for; the sentence says what to do."""
+    return Finding(Verdict.FAULT, sentence, values, EXIT_UNAVAILABLE)
 
 
 def faults(error: StartError) -> list[Finding]:
-    """A finding for each mistake that `error` holds."""
-    if isinstance(error, SeveralWrongSettingsError):
-        return [fault(mistake) for mistake in error.mistakes]
-    return [fault(error)]
+    """A finding for each mistake that `error` holds, which the start would raise."""
+    mistakes = error.mistakes if isinstance(error, SeveralWrongSettingsError) else (error,)
+    return [Finding(Verdict.FAULT, one.sentence, one.values, one.exit_code) for one in mistakes]
 
 
 def softened(finding: Finding) -> Finding:
-    """A fault that keeps nobody from starting the bot, as a warning."""
+    """A fault that does not keep the bot from starting, as a warning."""
     if finding.verdict is not Verdict.FAULT:
         return finding
     return replace(finding, verdict=Verdict.WARNING, exit_code=0)
@@ -93,19 +89,15 @@ def summary_of(findings: Iterable[Finding], locale: str) -> str:
     """The last line: whether the bot can run, or only the playground."""
     found = list(findings)
     verdicts = [finding.verdict for finding in found]
-    if number := verdicts.count(Verdict.FAULT):
-        return say(
-            "Something has to be mended. Faults: {number}; each of these lines says what to do.",
-            locale,
-            number=number,
+    num_faults, num_warnings = verdicts.count(Verdict.FAULT), verdicts.count(Verdict.WARNING)
+    if num_faults:
+        sentence = mark(
+            "Something has to be mended. Faults: {number}; each of these lines says what to do."
         )
-    number = verdicts.count(Verdict.WARNING)
-    if any(finding.only_playground for finding in found):
-        return say(
-            "Only the playground can run, not the bot on Discord. Warnings: {number}.",
-            locale,
-            number=number,
-        )
-    if number:
-        return say("The bot can run. Warnings: {number}.", locale, number=number)
-    return say("The bot can run.", locale)
+    elif any(finding.only_playground for finding in found):
+        sentence = mark("Only the playground can run, not the bot on Discord. Warnings: {number}.")
+    elif num_warnings:
+        sentence = mark("The bot can run. Warnings: {number}.")
+    else:
+        sentence = mark("The bot can run.")
+    return say(sentence, locale, number=num_faults or num_warnings)

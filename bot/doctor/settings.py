@@ -1,42 +1,42 @@
 """Whether the settings are right, and the file that holds them is closed to others."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bot.dialogue.blocked import load_blocked_words
-from bot.doctor.findings import Finding, fault, faults, ok, warning
+from bot.doctor.findings import Finding, faults, ok, warn
 from bot.errors import WrongSettingsError
 from bot.settings.env_file import ENV_FILE, exposed_to_others
 from bot.settings.settings import EMBEDDED_MODEL, VARIABLES, Settings, examine_settings
 from bot.startup.playground_packages import no_playground
-from bot.texts import mark
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """The settings as far as they are right; `unsure` are those whose value nobody knows."""
+class KnownSettings:
+    """The settings as far as they are right; `unsure` are those whose value is not known."""
 
     settings: Settings
     findings: tuple[Finding, ...]
     unsure: frozenset[str]
 
 
-def read_settings(environ: Mapping[str, str], env_file: Path = ENV_FILE) -> Read:
+def read_settings(environ: Mapping[str, str], env_file: Path = ENV_FILE) -> KnownSettings:
     """Read what `python -m bot` would, and go on after a mistake."""
     settings, mistakes = examine_settings(environ, env_file)
     unsure = _unsure(mistakes)
     if settings.discord_token is None and "DISCORD_TOKEN" not in unsure:
         settings, _ = examine_settings(environ, env_file, default_model=EMBEDDED_MODEL)
-    findings = [fault(mistake) for mistake in mistakes] or [_right(env_file)]
+    findings = [one for mistake in mistakes for one in faults(mistake)] or [_right(env_file)]
     findings += _examine_words(settings)
     findings += _open_doors(settings, env_file)
     if "DISCORD_TOKEN" not in unsure:
-        findings += _without_token(settings)
-    return Read(settings, tuple(findings), unsure)
+        findings += _what_starts(settings)
+    return KnownSettings(settings, tuple(findings), unsure)
 
 
 def _unsure(mistakes: list[WrongSettingsError]) -> frozenset[str]:
+    """The variables that `mistakes` are about."""
     names = [mistake.values.get("name") for mistake in mistakes]
     meant = [mistake.values.get("meant") for mistake in mistakes]
     if None in names:  # the file cannot be read: it may hold anything
@@ -45,10 +45,11 @@ def _unsure(mistakes: list[WrongSettingsError]) -> frozenset[str]:
 
 
 def _right(env_file: Path) -> Finding:
+    """Where the settings come from, which are all right."""
     if env_file.exists():
-        return ok(mark("The settings in {file} are right."), file=env_file)
+        return ok("The settings in {file} are right.", file=env_file)
     return ok(
-        mark("There is no {file} in {folder}: what the environment does not set has its default."),
+        "There is no {file} in {folder}: what the environment does not set has its default.",
         file=env_file.name,
         folder=env_file.absolute().parent,
     )
@@ -56,57 +57,43 @@ def _right(env_file: Path) -> Finding:
 
 def _examine_words(settings: Settings) -> list[Finding]:
     """Whether the owner's own list of blocked words can be read, if there is one."""
-    if not isinstance(settings.blocked_words, Path):
-        return []
-    try:
-        load_blocked_words(settings.blocked_words)
-    except WrongSettingsError as error:
-        return faults(error)
+    if isinstance(settings.blocked_words, Path):
+        try:
+            load_blocked_words(settings.blocked_words)
+        except WrongSettingsError as error:
+            return faults(error)
     return []
 
 
-def _open_doors(settings: Settings, env_file: Path) -> list[Finding]:
-    findings = []
+def _open_doors(settings: Settings, env_file: Path) -> Iterator[Finding]:
+    """What other users of this computer could read."""
     if exposed_to_others(env_file):
-        findings.append(
-            warning(
-                mark("{file} can be read by other users of this computer: run chmod 600 {file}"),
-                file=env_file,
-            )
+        yield warn(
+            "{file} can be read by other users of this computer: run chmod 600 {file}",
+            file=env_file,
         )
     key = settings.history_key
     if key is not None and key.get_secret_value().strip().lower() == "off":
-        findings.append(
-            warning(
-                mark(
-                    "HISTORY_KEY is off, so what members write is stored in clear: leave it empty "
-                    "in a new database, unless the disk itself is encrypted."
-                )
-            )
+        yield warn(
+            "HISTORY_KEY is off, so what members write is stored in clear: leave it empty in a new "
+            "database, unless the disk itself is encrypted."
         )
-    return findings
 
 
-def _without_token(settings: Settings) -> list[Finding]:
+def _what_starts(settings: Settings) -> Iterator[Finding]:
     """What a start without a token, or a bot without a policy, means."""
     if settings.discord_token is not None:
-        return [] if settings.privacy_url else [_no_policy()]
-    if (error := no_playground()) is not None:
-        return [fault(error)]
-    token = warning(
-        mark(
+        if not settings.privacy_url:
+            yield warn(
+                "PRIVACY_URL is not set: Discord wants every bot to have a privacy policy, so "
+                "publish one and set PRIVACY_URL to its address."
+            )
+    elif (error := no_playground()) is not None:
+        yield from faults(error)
+    else:
+        playground = warn(
             "DISCORD_TOKEN is not set, so the start opens the playground in a browser. For "
             "Discord, create an application on https://discord.com/developers/applications, "
             "press Reset Token on its page Bot, and put the token into .env as DISCORD_TOKEN=…"
         )
-    )
-    return [replace(token, only_playground=True)]
-
-
-def _no_policy() -> Finding:
-    return warning(
-        mark(
-            "PRIVACY_URL is not set: Discord wants every bot to have a privacy policy, so publish "
-            "one and set PRIVACY_URL to its address."
-        )
-    )
+        yield replace(playground, only_playground=True)

@@ -1,19 +1,27 @@
 """Stores an exchange: its two turns, what was not chosen, the scope's new head, the inbox row.
 
-Every statement is made once, here: making it anew for each exchange cost more than executing it.
+Every statement is made once, here: making one for each exchange cost more than executing it.
 """
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, literal, select, update
+from sqlalchemy import Connection, Row, Update, bindparam, insert, literal, select, update
 
 from bot.answering.ports import Draft, Head
 from bot.dialogue.turn import Exchange, Role, Scope, Turn, Utterance
 from bot.errors import ScopeMovedError
 from bot.store.database.crypto import Cipher
-from bot.store.database.rows import insert_new, parameter, scope_columns
+from bot.store.database.rows import (
+    NO_ID,
+    TURN_COLUMNS,
+    has,
+    insert_new,
+    parameter,
+    scope_columns,
+    turn_of,
+)
 from bot.store.database.tables import candidate, conversation, inbox, turn
 from bot.store.inbox import State
 
@@ -32,7 +40,7 @@ _GROUND = (
     .outerjoin(inbox, inbox.c.message_id == bindparam("message_id"))
     .outerjoin(turn, turn.c.id == parameter("of_parent", turn.c.id))
 )
-_NEW_TURN = insert(turn).returning(turn.c.id)
+_NEW_TURN = insert(turn).returning(*TURN_COLUMNS)
 _HEAD_MOVES = (
     update(conversation)
     .where(
@@ -76,58 +84,47 @@ class Storing:
         ground = connection.execute(_GROUND, ids).one()
         said_text = _text_now(ground, self.draft.said, self.cipher)
         _check_parent(ground, self.draft)
-        user = self._insert(connection, said_text, self._said_row(said_text))
-        bot = self._insert(connection, self.draft.text, self._reply_row(user.turn_id))
+        user = self._insert(connection, Role.USER, said_text, self._said_columns(said_text))
+        bot = self._insert(connection, Role.BOT, self.draft.text, self._reply_columns(user.turn_id))
         self._insert_rejected(connection, bot.turn_id)
         self._move_head(connection, bot.turn_id)
         answered = {"sealed": self.cipher.seal(self.draft.text), "by_turn": bot.turn_id}
         connection.execute(_IS_ANSWERED, {"answers": self.draft.said.message_id, **answered})
         return Exchange(user, bot)
 
-    def _insert(self, connection: Connection, text: str, row: dict[str, Any]) -> Turn:
-        turn_id = connection.execute(_NEW_TURN, row).scalar_one()
-        return Turn(
-            turn_id=turn_id,
-            scope=self.draft.said.scope,
-            parent_id=row["parent_id"],
-            role=row["role"],
-            text=text,
-            author_id=row["author_id"],
-            epoch=row["epoch"],
-            created_at=row["created_at"],
-            context_start_id=row.get("context_start_id"),
-        )
-
-    def _said_row(self, text: str) -> dict[str, Any]:
-        said = self.draft.said
-        return {
-            **scope_columns(said.scope),
-            "guild_id": said.guild_id,
-            "parent_id": self.draft.parent_id,
-            "role": Role.USER,
-            "author_id": said.author_id,
+    def _insert(
+        self, connection: Connection, role: Role, text: str, columns: dict[str, Any]
+    ) -> Turn:
+        """Insert a turn with the columns that both have, and these."""
+        row = {
+            **scope_columns(self.draft.said.scope),
+            "guild_id": self.draft.said.guild_id,
+            "role": role,
             "origin": self.origin,
             "text": self.cipher.seal(text),
-            "num_tokens": self.draft.num_tokens[0] if text == said.text else None,
             "tokenizer": self.draft.tokenizer,
-            "source_message_id": said.message_id,
             "epoch": self.expected.epoch,
+            **columns,
+        }
+        return turn_of(connection.execute(_NEW_TURN, row).one(), self.cipher)
+
+    def _said_columns(self, text: str) -> dict[str, Any]:
+        """What only the turn of the utterance holds; `text` is its text as it reads now."""
+        said = self.draft.said
+        return {
+            "parent_id": self.draft.parent_id,
+            "author_id": said.author_id,
+            "num_tokens": self.draft.num_tokens[0] if text == said.text else None,
+            "source_message_id": said.message_id,
             "created_at": said.created_at,
         }
 
-    def _reply_row(self, user_turn_id: int) -> dict[str, Any]:
+    def _reply_columns(self, user_turn_id: int) -> dict[str, Any]:
+        """What only the turn of the reply holds."""
         draft, start_id = self.draft, self.draft.context_start_id
         return {
-            **scope_columns(draft.said.scope),
-            "guild_id": draft.said.guild_id,
             "parent_id": user_turn_id,
-            "role": Role.BOT,
-            "author_id": None,
-            "origin": self.origin,
-            "text": self.cipher.seal(draft.text),
             "num_tokens": draft.num_tokens[1],
-            "tokenizer": draft.tokenizer,
-            "epoch": self.expected.epoch,
             "created_at": self.now,
             "context_start_id": user_turn_id if start_id is None else start_id,
             "num_prompt_tokens": draft.num_prompt_tokens,
@@ -141,6 +138,7 @@ class Storing:
         }
 
     def _insert_rejected(self, connection: Connection, turn_id: int) -> None:
+        """Insert the candidates that were not chosen, in the order of their rank."""
         rows = [
             {
                 "turn_id": turn_id,
@@ -154,8 +152,9 @@ class Storing:
             connection.execute(insert(candidate), rows)
 
     def _move_head(self, connection: Connection, turn_id: int) -> None:
+        """Move the head from where it was expected; raises ScopeMovedError where it is not."""
         said, expected = self.draft.said, self.expected
-        if expected.turn_id is None and expected.epoch == 0:  # perhaps nobody spoke here before
+        if expected.turn_id is None and expected.epoch == 0:  # perhaps the scope has no row yet
             ensure_conversation(connection, said.scope, self.now)
         columns = scope_columns(said.scope)
         moved = connection.execute(
@@ -180,7 +179,17 @@ def ensure_conversation(connection: Connection, scope: Scope, now: datetime) -> 
     insert_new(connection, conversation, row)
 
 
+def next_epoch(scope: Scope, now: datetime) -> Update:
+    """The statement that resets `scope`, which has a row: what was said before is not continued."""
+    return (
+        update(conversation)
+        .where(has(conversation, scope_columns(scope)))
+        .values(epoch=conversation.c.epoch + 1, head_turn_id=None, touched_at=now)
+    )
+
+
 def _text_now(ground: Row[*tuple[Any, ...]], said: Utterance, cipher: Cipher) -> str:
+    """The utterance as it reads now; raises ScopeMovedError where it is not to be answered."""
     if ground.state is None:  # the terminal keeps no inbox; nor could an outage be noted in it
         return said.text
     if ground.state != State.PENDING:
@@ -191,7 +200,7 @@ def _text_now(ground: Row[*tuple[Any, ...]], said: Utterance, cipher: Cipher) ->
 def _check_parent(ground: Row[*tuple[Any, ...]], draft: Draft) -> None:
     """A parent is in the same scope, or in the channel that the thread hangs on.
 
-    The last fence: nothing of a member's private scope may reach anybody else's.
+    The last fence: nothing of a member's private scope may reach another member's.
     """
     if draft.parent_id is None:
         return
@@ -199,5 +208,5 @@ def _check_parent(ground: Row[*tuple[Any, ...]], draft: Draft) -> None:
         raise ScopeMovedError
     scope = draft.said.scope
     near = ground.channel_id in {scope.channel_id, draft.said.parent_channel_id}
-    if not near or ground.user_id not in {0, scope.user_id}:
+    if not near or ground.user_id not in {NO_ID, scope.user_id}:
         raise ValueError(f"turn {draft.parent_id} belongs to another scope than {scope}")

@@ -3,28 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Select,
-    bindparam,
-    func,
-    literal,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Select, bindparam, func, literal, or_, select, update
 
 from bot.answering.ports import Draft, Head, ScopeStatus, Standing
 from bot.dialogue.sampling import Place
-from bot.dialogue.turn import Exchange, Role, Scope, Turn
+from bot.dialogue.turn import Exchange, Scope, Turn
 from bot.store.database.database import Database
-from bot.store.database.rows import TURN_COLUMNS, Clock, in_scope, scope_columns, turn_of, utc_now
+from bot.store.database.rows import TURN_COLUMNS, Clock, scope_columns, turn_of, utc_now
 from bot.store.database.tables import conversation, inbox, reply_message, turn
-from bot.store.exchange import Storing, ensure_conversation
+from bot.store.exchange import Storing, ensure_conversation, next_epoch
 from bot.store.inbox import State
 from bot.store.sampling import overrides_at
-from bot.store.tree import BLANK, blank, path_from, path_of
+from bot.store.tree import BLANK, answers_to, blank, path_from, path_of
 
 _HEAD = (
     select(conversation.c.head_turn_id, conversation.c.epoch, turn.c.created_at)
@@ -45,7 +35,7 @@ class SqlHistory:
         self._clock = clock
 
     async def head(self, scope: Scope) -> Head:
-        """Where `scope` stands; a scope that nobody used yet has an empty Head."""
+        """Where `scope` stands; a scope that was never used has an empty Head."""
         return await self._database.read(lambda connection: _head(connection, scope))
 
     async def standing(self, scope: Scope, place: Place, num_turns: int) -> Standing:
@@ -56,8 +46,8 @@ class SqlHistory:
             head, overrides = _head(connection, scope), overrides_at(connection, place)
             if head.turn_id is None:
                 return Standing(head, overrides=overrides)
-            rows = path_of(connection, head.turn_id, num_turns)
-            return Standing(head, tuple(turn_of(row, cipher) for row in rows), overrides)
+            turns = path_of(connection, head.turn_id, num_turns, cipher)
+            return Standing(head, tuple(turns), overrides)
 
         return await self._database.read(look)
 
@@ -78,8 +68,10 @@ class SqlHistory:
 
         Blank ones count, but are left out.
         """
-        rows = await self._database.read(lambda connection: path_of(connection, turn_id, num_turns))
-        return [turn_of(row, self._database.cipher) for row in rows]
+        cipher = self._database.cipher
+        return await self._database.read(
+            lambda connection: path_of(connection, turn_id, num_turns, cipher)
+        )
 
     async def remember(self, draft: Draft, expected: Head) -> Exchange:
         """Store an exchange, its candidates and the inbox row's next state in one transaction.
@@ -94,14 +86,10 @@ class SqlHistory:
     async def reset(self, scope: Scope) -> None:
         """Add one to the scope's epoch and empty its head."""
         now = self._clock()
-        next_epoch = update(conversation).where(in_scope(conversation, scope))
-        next_epoch = next_epoch.values(
-            epoch=conversation.c.epoch + 1, head_turn_id=None, touched_at=now
-        )
 
         def move(connection: Connection) -> None:
             ensure_conversation(connection, scope, now)
-            connection.execute(next_epoch)
+            connection.execute(next_epoch(scope, now))
 
         await self._database.write(move)
 
@@ -115,20 +103,14 @@ class SqlHistory:
         if not await self._knows([message_id]):
             return False
         sealed = self._database.cipher.seal(text)
-
-        def replace(connection: Connection) -> None:
-            connection.execute(
-                update(turn)
-                .where(turn.c.source_message_id == message_id, turn.c.text != BLANK)
-                .values(text=sealed, num_tokens=None)
-            )
-            connection.execute(
-                update(inbox)
-                .where(inbox.c.message_id == message_id, inbox.c.state != State.DONE)
-                .values(text=sealed)
-            )
-
-        await self._database.write(replace)
+        await self._database.execute(
+            update(turn)
+            .where(turn.c.source_message_id == message_id, turn.c.text != BLANK)
+            .values(text=sealed, num_tokens=None),
+            update(inbox)
+            .where(inbox.c.message_id == message_id, inbox.c.state != State.DONE)
+            .values(text=sealed),
+        )
         return True
 
     async def withdraw(self, message_ids: Sequence[int]) -> bool:
@@ -164,11 +146,13 @@ class SqlHistory:
 
 
 def _head(connection: Connection, scope: Scope) -> Head:
+    """See SqlHistory.head."""
     row = connection.execute(_HEAD, scope_columns(scope)).one_or_none()
     return Head() if row is None else Head(*row)
 
 
 def _status(connection: Connection, scope: Scope) -> ScopeStatus:
+    """See SqlHistory.status."""
     head = _head(connection, scope)
     query = select(turn.c.num_prompt_tokens, turn.c.context_start_id)
     newest = connection.execute(query.where(turn.c.id == head.turn_id)).one_or_none()
@@ -182,7 +166,8 @@ def _status(connection: Connection, scope: Scope) -> ScopeStatus:
 
 
 def _withdrawn(message_ids: Sequence[int]) -> Select[Any]:
-    said: ColumnElement[bool] = turn.c.source_message_id.in_(message_ids)
-    answers = turn.c.parent_id.in_(select(turn.c.id).where(said)) & (turn.c.role == Role.BOT)
+    """The ids of the turns that messages hold: a member's with the bot's answers, or the bot's."""
+    said = turn.c.source_message_id.in_(message_ids)
     shown = select(reply_message.c.turn_id).where(reply_message.c.message_id.in_(message_ids))
-    return select(turn.c.id).where(or_(said, answers, turn.c.id.in_(shown)))
+    gone = or_(said, turn.c.id.in_(answers_to(said)), turn.c.id.in_(shown))
+    return select(turn.c.id).where(gone)

@@ -6,12 +6,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, select, update
 
 from bot.delivery.ports import InboxEntry
-from bot.dialogue.turn import Role, Scope, Utterance
+from bot.dialogue.turn import Scope, Utterance
 from bot.store.database.crypto import Cipher
 from bot.store.database.database import Database
-from bot.store.database.rows import NOBODY, Clock, insert_new, scope_columns, utc_now
+from bot.store.database.rows import NO_ID, Clock, insert_new, scope_columns, utc_now
 from bot.store.database.tables import inbox, reply_message, turn
-from bot.store.tree import BLANK
+from bot.store.tree import BLANK, answers_to
 
 
 class State(StrEnum):
@@ -106,8 +106,8 @@ def forget_rows(connection: Connection, condition: ColumnElement[bool]) -> int:
         update(inbox)
         .where(condition)
         .values(
-            author_id=NOBODY,
-            user_id=NOBODY,
+            author_id=NO_ID,
+            user_id=NO_ID,
             reply_to_id=None,
             text=BLANK,
             reply_text=None,
@@ -119,17 +119,18 @@ def forget_rows(connection: Connection, condition: ColumnElement[bool]) -> int:
 
 
 def _reply_turn_id(connection: Connection, message_id: int) -> int | None:
+    """The turn that the reply to a message is remembered as, or None."""
     known: int | None = connection.scalar(_REPLY_TURN_ID, {"of_message": message_id})
     if known is not None:
         return known
     # No row, when the database was away as the utterance came in: the turn may be there even so.
-    said = select(turn.c.id).where(turn.c.source_message_id == message_id)
-    answer = select(turn.c.id).where(turn.c.parent_id.in_(said), turn.c.role == Role.BOT)
-    newest: int | None = connection.scalar(answer.order_by(turn.c.id.desc()).limit(1))
+    answers = answers_to(turn.c.source_message_id == message_id)
+    newest: int | None = connection.scalar(answers.order_by(turn.c.id.desc()).limit(1))
     return newest
 
 
 def _sent_ids(connection: Connection, message_id: int) -> tuple[int, ...]:
+    """Our messages that answer a message, part by part."""
     query = (
         select(reply_message.c.message_id)
         .where(reply_message.c.answers_id == message_id)
@@ -139,6 +140,7 @@ def _sent_ids(connection: Connection, message_id: int) -> tuple[int, ...]:
 
 
 def _entry(row: Row[Any], sent_ids: tuple[int, ...], cipher: Cipher) -> InboxEntry:
+    """The InboxEntry of a row, with its texts in clear."""
     said = Utterance(
         message_id=row.message_id,
         scope=Scope(row.channel_id, row.user_id or None),

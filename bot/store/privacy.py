@@ -1,16 +1,16 @@
 """A member's own data, in SQL: what is kept of them, and that nothing is left of it."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, or_, select, update
 
-from bot.dialogue.turn import Role, Scope
+from bot.dialogue.turn import Scope
 from bot.ports import Erased
 from bot.store.database.crypto import Cipher
 from bot.store.database.database import Database
-from bot.store.database.rows import Clock, in_scope, utc_now
+from bot.store.database.rows import Clock, has, scope_columns, utc_now
 from bot.store.database.scrubbing import note_erased
 from bot.store.database.tables import (
     candidate,
@@ -21,12 +21,11 @@ from bot.store.database.tables import (
     sampling_override,
     turn,
 )
+from bot.store.exchange import next_epoch
 from bot.store.inbox import forget_rows
-from bot.store.tree import blank
+from bot.store.tree import answers_to, blank
 
-_Entry = Callable[[Row[Any], Cipher], object]
-_Some = Sequence[Row[Any]]
-_Rows = tuple[_Some, _Some, _Some, _Some, str | None]  # turns, candidates, inbox, overrides, locale
+_Rows = Mapping[str, Sequence[Row[Any]]]
 
 
 class SqlPrivacy:
@@ -42,46 +41,40 @@ class SqlPrivacy:
 
     async def export(self, user_id: int) -> Mapping[str, object]:
         """Everything that is stored of a member, ready for JSON; ids are strings."""
-        mine = select(turn.c.id).where(turn.c.author_id == user_id)
-        dialogue = select(turn).where(or_(turn.c.id.in_(mine), turn.c.parent_id.in_(mine)))
-        answers = select(turn.c.id).where(turn.c.parent_id.in_(mine), turn.c.role == Role.BOT)
-
-        def collect(connection: Connection) -> _Rows:
-            turns = connection.execute(dialogue.order_by(turn.c.id)).all()
-            rejected = connection.execute(
-                select(candidate).where(candidate.c.turn_id.in_(answers)).order_by(candidate.c.id)
-            ).all()
-            waiting = connection.execute(select(inbox).where(inbox.c.author_id == user_id)).all()
-            overrides = connection.execute(
-                select(sampling_override).where(sampling_override.c.user_id == user_id)
-            ).all()
-            locale = connection.scalar(
-                select(member_locale.c.locale).where(member_locale.c.user_id == user_id)
-            )
-            return turns, rejected, waiting, overrides, locale
-
-        turns, rejected, waiting, overrides, locale = await self._database.read(collect)
-        own = [row for row in turns if row.author_id == user_id or row.role == Role.BOT]
-        parts: dict[str, tuple[_Entry, Sequence[Row[Any]]]] = {
-            "turns": (_turn_entry, own),
-            "unused_answers": (_answer_entry, rejected),
-            "inbox": (_inbox_entry, waiting),
-            "settings": (_override_entry, overrides),
+        mine = turn.c.author_id == user_id
+        answers = answers_to(mine)
+        own = or_(mine, turn.c.id.in_(answers))
+        unused, overridden = (
+            candidate.c.turn_id.in_(answers),
+            sampling_override.c.user_id == user_id,
+        )
+        queries = {
+            "turns": select(turn).where(own).order_by(turn.c.id),
+            "unused_answers": select(candidate).where(unused).order_by(candidate.c.id),
+            "inbox": select(inbox).where(inbox.c.author_id == user_id),
+            "settings": select(sampling_override).where(overridden),
         }
+        language = select(member_locale.c.locale).where(member_locale.c.user_id == user_id)
+
+        def collect(connection: Connection) -> tuple[_Rows, str | None]:
+            rows = {name: connection.execute(query).all() for name, query in queries.items()}
+            return rows, connection.scalar(language)
+
+        rows, locale = await self._database.read(collect)
         head = {"user_id": str(user_id), "exported_at": self._clock().isoformat(), "locale": locale}
         # In a thread: a month of a talkative member is much to decrypt.
-        return head | await asyncio.to_thread(_opened, parts, self._database.cipher)
+        return head | await asyncio.to_thread(_opened, rows, self._database.cipher)
 
     async def erase(self, user_id: int) -> Erased:
         """Remove everything of a member so that no byte of their words is left on the disk.
 
-        A scope in which nobody else speaks goes whole. Elsewhere the turns stay in the tree as
-        blank ones that nobody wrote, and so do the bot's answers to them, which may quote them.
+        A scope in which no other member speaks goes whole. Elsewhere the turns stay in the tree as
+        blank ones without an author, and so do the bot's answers to them, which may quote them.
         A message that waits for its answer leaves a nameless mark, so that a reply that is being
         made for it cannot be stored afterwards.
         Of a scope that is not a member's own (a thread, a direct message) its epoch stays, one
         higher, until retention takes it: a thread whose epoch began again would continue the
-        path of its message, which may be somebody else's. A member's own scope leaves no row:
+        path of its message, which may be another member's. A member's own scope leaves no row:
         what its threads could continue is in the member's own scopes, and gone too.
         The files are cleaned only when words went now, or earlier and were not cleaned up.
         Raises StoreUnavailableError also when only the last step, the cleaning of the files,
@@ -106,20 +99,17 @@ class SqlPrivacy:
         return erased
 
     def _delete_scope(self, connection: Connection, scope: Scope) -> int:
-        row = in_scope(conversation, scope)
+        """Delete the turns of a scope, and end its epoch or delete its row; how many turns."""
+        columns = scope_columns(scope)
         if scope.user_id is None:
-            connection.execute(
-                update(conversation)
-                .where(row)
-                .values(epoch=conversation.c.epoch + 1, head_turn_id=None, touched_at=self._clock())
-            )
+            connection.execute(next_epoch(scope, self._clock()))
         else:
-            connection.execute(delete(conversation).where(row))
-        return connection.execute(delete(turn).where(in_scope(turn, scope))).rowcount
+            connection.execute(delete(conversation).where(has(conversation, columns)))
+        return connection.execute(delete(turn).where(has(turn, columns))).rowcount
 
 
 def _own_scopes(connection: Connection, user_id: int) -> list[Scope]:
-    """The scopes in which nobody but this member speaks."""
+    """The scopes in which this member is the only one who speaks."""
     other = turn.alias()
     others = (
         select(other.c.id)
@@ -130,8 +120,9 @@ def _own_scopes(connection: Connection, user_id: int) -> list[Scope]:
         )
         .exists()
     )
-    spoken = select(turn.c.channel_id, turn.c.user_id).where(turn.c.author_id == user_id, ~others)
-    private = select(turn.c.channel_id, turn.c.user_id).where(turn.c.user_id == user_id)
+    scopes = select(turn.c.channel_id, turn.c.user_id)
+    spoken = scopes.where(turn.c.author_id == user_id, ~others)
+    private = scopes.where(turn.c.user_id == user_id)
     unused = select(conversation.c.channel_id, conversation.c.user_id).where(
         conversation.c.user_id == user_id
     )
@@ -140,31 +131,34 @@ def _own_scopes(connection: Connection, user_id: int) -> list[Scope]:
 
 
 def _blank_shared(connection: Connection, user_id: int) -> int:
-    mine = select(turn.c.id).where(turn.c.author_id == user_id)
-    answers = select(turn.c.id).where(turn.c.parent_id.in_(mine), turn.c.role == Role.BOT)
+    """Blank what this member said in scopes of others, and the answers to it; how many turns."""
+    mine = turn.c.author_id == user_id
+    answers = answers_to(mine)
     connection.execute(
         update(reply_message).where(reply_message.c.turn_id.in_(answers)).values(answers_id=None)
     )
-    num_turns = blank(connection, answers) + blank(connection, mine)
-    connection.execute(
-        update(turn)
-        .where(turn.c.author_id == user_id)
-        .values(author_id=None, source_message_id=None)
-    )
+    num_turns = blank(connection, answers) + blank(connection, select(turn.c.id).where(mine))
+    connection.execute(update(turn).where(mine).values(author_id=None, source_message_id=None))
     return num_turns
 
 
-def _opened(
-    parts: Mapping[str, tuple[_Entry, Sequence[Row[Any]]]], cipher: Cipher
-) -> dict[str, object]:
-    return {name: [entry(row, cipher) for row in rows] for name, (entry, rows) in parts.items()}
-
-
-def _answer_entry(row: Row[Any], cipher: Cipher) -> dict[str, object]:
-    return {"text": cipher.open(row.text), **_scores(row)}
+def _opened(rows: _Rows, cipher: Cipher) -> dict[str, object]:
+    """The parts of an export, with their texts in clear."""
+    return {
+        "turns": [_turn_entry(row, cipher) for row in rows["turns"]],
+        "unused_answers": [
+            {"text": cipher.open(row.text), **_scores(row)} for row in rows["unused_answers"]
+        ],
+        "inbox": [_inbox_entry(row, cipher) for row in rows["inbox"]],
+        "settings": [
+            {"name": row.field, "value": row.value, "server_id": str(row.guild_id)}
+            for row in rows["settings"]
+        ],
+    }
 
 
 def _turn_entry(row: Row[Any], cipher: Cipher) -> dict[str, object]:
+    """A turn, with its text in clear."""
     return {
         "role": row.role,
         "text": cipher.open(row.text),
@@ -175,6 +169,7 @@ def _turn_entry(row: Row[Any], cipher: Cipher) -> dict[str, object]:
 
 
 def _inbox_entry(row: Row[Any], cipher: Cipher) -> dict[str, object]:
+    """A message on its way, with its texts in clear."""
     return {
         "state": row.state,
         "text": cipher.open(row.text),
@@ -185,14 +180,12 @@ def _inbox_entry(row: Row[Any], cipher: Cipher) -> dict[str, object]:
     }
 
 
-def _override_entry(row: Row[Any], _cipher: Cipher) -> dict[str, object]:
-    return {"name": row.field, "value": row.value, "server_id": str(row.guild_id)}
-
-
 def _scores(row: Row[Any]) -> dict[str, object]:
+    """The scores of a row, where it has any."""
     return {"scores": row.scores} if row.scores else {}
 
 
 def _place(row: Row[Any]) -> dict[str, object]:
+    """Where a row belongs; ids are strings."""
     server_id = None if row.guild_id is None else str(row.guild_id)
     return {"channel_id": str(row.channel_id), "server_id": server_id}

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, or_, select
 
 from bot.dialogue.sampling import BOUNDS, Layer, Number, Overrides, Place, check
 from bot.store.database.database import Database
-from bot.store.database.rows import NOBODY, insert_or_replace
+from bot.store.database.rows import NO_ID, has, insert_or_replace
 from bot.store.database.tables import sampling_override
 
 _ROW = sampling_override.c
@@ -38,23 +38,21 @@ class SqlSampling:
 
         def put(connection: Connection) -> None:
             for field, value in checked.items():
-                row = {**key, "field": field}, {"value": float(value)}
-                connection.execute(insert_or_replace(connection, sampling_override, *row))
+                row = {**key, "field": field, "value": float(value)}
+                insert_or_replace(connection, sampling_override, row)
 
         await self._database.write(put)
 
     async def clear(self, layer: Layer, place: Place) -> None:
         """Remove everything that is set in `layer` at `place`."""
-        table = sampling_override.c
-        matches = [table[name] == value for name, value in _key(layer, place).items()]
-        removal = delete(sampling_override).where(*matches)
-        await self._database.write(lambda connection: connection.execute(removal))
+        is_set = has(sampling_override, _key(layer, place))
+        await self._database.execute(delete(sampling_override).where(is_set))
 
 
 def overrides_at(connection: Connection, place: Place) -> Overrides:
     """See SqlSampling.overrides."""
     query = _AT_A_PLACE if place.guild_id else _OF_A_MEMBER
-    ids = (place.guild_id or NOBODY, place.channel_id, place.user_id)
+    ids = (place.guild_id or NO_ID, place.channel_id, place.user_id)
     names = ("in_guild", "in_channel", "of_user")
     found: dict[Layer, dict[str, Number]] = {}
     for layer, field, value in connection.execute(query, dict(zip(names, ids, strict=True))):
@@ -63,28 +61,23 @@ def overrides_at(connection: Connection, place: Place) -> Overrides:
 
 
 def _key(layer: Layer, place: Place) -> dict[str, Any]:
-    """The key of a layer's rows: an id that plays no part in it is NOBODY.
+    """The key of a layer's rows: an id that plays no part in it is NO_ID.
 
     A member's values are theirs in one server; in direct messages they have others.
     """
-    guild_id = place.guild_id or NOBODY
-    if layer is Layer.MEMBER:
-        return _columns(layer, guild_id=guild_id, user_id=place.user_id)
     if layer is Layer.DEFAULT:
         raise ValueError("the defaults come from the settings and are not stored")
-    if guild_id == NOBODY:
+    if layer is not Layer.MEMBER and not place.guild_id:
         raise ValueError("a direct message has no server whose layers could change")
-    if layer is Layer.CHANNEL:
-        return _columns(layer, guild_id=guild_id, channel_id=place.channel_id)
-    return _columns(layer, guild_id=guild_id)
-
-
-def _columns(
-    layer: Layer, *, guild_id: int, channel_id: int = NOBODY, user_id: int = NOBODY
-) -> dict[str, Any]:
-    return {"layer": layer, "guild_id": guild_id, "channel_id": channel_id, "user_id": user_id}
+    return {
+        "layer": layer,
+        "guild_id": place.guild_id or NO_ID,
+        "channel_id": place.channel_id if layer is Layer.CHANNEL else NO_ID,
+        "user_id": place.user_id if layer is Layer.MEMBER else NO_ID,
+    }
 
 
 def _number(field: str, value: float) -> Number:
+    """A stored value as the number that its field takes; a field that is gone keeps the float."""
     bound = BOUNDS.get(field)
     return value if bound is None else bound.kind(value)

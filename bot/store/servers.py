@@ -1,12 +1,11 @@
 """What is kept for a server, and the language of a member, in SQL."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
-from sqlalchemy import ColumnElement, Connection, Executable, Table, delete, or_, select, union
+from sqlalchemy import ColumnElement, Delete, Table, delete, or_, select, union
 
 from bot.store.database.database import Database
-from bot.store.database.rows import NOBODY, Clock, insert_or_replace, utc_now
+from bot.store.database.rows import NO_ID, Clock, insert_or_replace, utc_now
 from bot.store.database.tables import (
     conversation,
     inbox,
@@ -34,11 +33,9 @@ class SqlServers:
 
     async def save_setting(self, guild_id: int, name: str, value: str) -> None:
         """Store a value."""
-        key = {"guild_id": guild_id, "name": name}
+        row = {"guild_id": guild_id, "name": name, "value": value}
         await self._database.write(
-            lambda connection: connection.execute(
-                insert_or_replace(connection, server_setting, key, {"value": value})
-            )
+            lambda connection: insert_or_replace(connection, server_setting, row)
         )
 
     async def locale(self, user_id: int) -> str | None:
@@ -50,18 +47,16 @@ class SqlServers:
         """Remember a member's locale; writes only when it changed."""
         if await self.locale(user_id) == locale:
             return
-        values = {"locale": locale, "saved_at": self._clock()}
+        row = {"user_id": user_id, "locale": locale, "saved_at": self._clock()}
         await self._database.write(
-            lambda connection: connection.execute(
-                insert_or_replace(connection, member_locale, {"user_id": user_id}, values)
-            )
+            lambda connection: insert_or_replace(connection, member_locale, row)
         )
 
     async def servers(self) -> list[int]:
         """The ids of all servers of which something is kept."""
         tables = (turn, conversation, inbox, sampling_override, server_setting)
         columns = [table.c.guild_id for table in tables]
-        query = union(*(select(one).where(one.is_not(None), one != NOBODY) for one in columns))
+        query = union(*(select(one).where(one.is_not(None), one != NO_ID) for one in columns))
         return await self._database.read(lambda connection: sorted(connection.scalars(query).all()))
 
     async def purge_server(self, guild_id: int, channel_ids: Sequence[int]) -> None:
@@ -70,35 +65,29 @@ class SqlServers:
         Rows know their server, so `channel_ids` may be incomplete. (A scope that was reset but
         never talked in does not; retention takes it.) The file is then written anew.
         """
-        if guild_id == NOBODY:
+        if guild_id == NO_ID:
             raise ValueError("guild 0 is the bot itself")
-        for table in (server_setting, sampling_override):
-            removal = delete(table).where(table.c.guild_id == guild_id)
-            await self._database.write(partial(_execute, removal))
         await self._purge(
-            lambda table: or_(table.c.guild_id == guild_id, table.c.channel_id.in_(channel_ids))
+            lambda table: or_(table.c.guild_id == guild_id, table.c.channel_id.in_(channel_ids)),
+            delete(server_setting).where(server_setting.c.guild_id == guild_id),
+            delete(sampling_override).where(sampling_override.c.guild_id == guild_id),
         )
         await self._database.scrub()
 
     async def purge_channel(self, channel_id: int) -> None:
         """Delete all that is kept of a channel or thread that is gone."""
-        removal = delete(sampling_override).where(sampling_override.c.channel_id == channel_id)
-        await self._database.write(partial(_execute, removal))
-        await self._purge(lambda table: table.c.channel_id == channel_id)
+        await self._purge(
+            lambda table: table.c.channel_id == channel_id,
+            delete(sampling_override).where(sampling_override.c.channel_id == channel_id),
+        )
 
-    async def _purge(self, belongs: Callable[[Table], ColumnElement[bool]]) -> None:
+    async def _purge(self, belongs: Callable[[Table], ColumnElement[bool]], *more: Delete) -> None:
+        """Delete the rows that belong to a place, with what `more` deletes; then its turns."""
         answered = select(inbox.c.message_id).where(belongs(inbox))
-
-        def delete_rows(connection: Connection) -> None:
-            connection.execute(
-                delete(reply_message).where(reply_message.c.answers_id.in_(answered))
-            )
-            connection.execute(delete(inbox).where(belongs(inbox)))
-            connection.execute(delete(conversation).where(belongs(conversation)))
-
-        await self._database.write(delete_rows)
+        await self._database.execute(
+            *more,
+            delete(reply_message).where(reply_message.c.answers_id.in_(answered)),
+            delete(inbox).where(belongs(inbox)),
+            delete(conversation).where(belongs(conversation)),
+        )
         await delete_turns(self._database, belongs(turn))
-
-
-def _execute(statement: Executable, connection: Connection) -> None:
-    connection.execute(statement)

@@ -1,12 +1,10 @@
-"""SQL on the tree of turns: the way up, and making turns blank."""
+"""SQL on the tree of turns: the way up, the answers, and making turns blank."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     Select,
     bindparam,
     delete,
@@ -16,13 +14,15 @@ from sqlalchemy import (
     update,
 )
 
+from bot.dialogue.turn import Role, Turn
+from bot.store.database.crypto import Cipher
 from bot.store.database.database import Database
-from bot.store.database.rows import TURN_COLUMNS
+from bot.store.database.rows import TURN_COLUMNS, turn_of
 from bot.store.database.scrubbing import note_aged
 from bot.store.database.tables import candidate, turn
 
 BLANK = b""
-_BATCH = 500  # turns deleted in one transaction, so that nobody waits long to write
+_BATCH = 500  # turns deleted in one transaction, so that other writers wait a moment only
 
 
 def _path_query() -> Select[Any]:
@@ -48,9 +48,10 @@ def _path_query() -> Select[Any]:
 PATH = _path_query()  # of the turn `turn_id`, at most `num_turns` of them, blank ones left out
 
 
-def path_of(connection: Connection, turn_id: int, num_turns: int) -> Sequence[Row[Any]]:
-    """The rows of PATH: O(num_turns) in a history of any length."""
-    return connection.execute(PATH, {"turn_id": turn_id, "num_turns": num_turns}).all()
+def path_of(connection: Connection, turn_id: int, num_turns: int, cipher: Cipher) -> list[Turn]:
+    """The turns of PATH: O(num_turns) in a history of any length."""
+    rows = connection.execute(PATH, {"turn_id": turn_id, "num_turns": num_turns})
+    return [turn_of(row, cipher) for row in rows]
 
 
 def path_from(turn_id: int, start_id: int) -> Select[Any]:
@@ -64,6 +65,12 @@ def path_from(turn_id: int, start_id: int) -> Select[Any]:
         )
     )
     return select(walk.c.id)
+
+
+def answers_to(said: ColumnElement[bool]) -> Select[Any]:
+    """The ids of the bot's answers to the turns for which `said` is true."""
+    asked = select(turn.c.id).where(said)
+    return select(turn.c.id).where(turn.c.parent_id.in_(asked), turn.c.role == Role.BOT)
 
 
 def blank(connection: Connection, turn_ids: Select[Any]) -> int:

@@ -63,14 +63,14 @@ def fingerprints(folder: Path) -> Mapping[str, str]:
 
 
 def _digest(path: Path) -> str:
-    # The index of a log in use is shared memory, where whoever reads takes a place.
+    # The index of a log in use is shared memory, where every reader takes a place.
     is_memory = path.name.endswith("-shm")
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() and not is_memory else ""
 
 
 @contextmanager
 def as_an_ordinary_user() -> Iterator[None]:
-    """Root may write everything: what nobody may write is seen with nobody's eyes."""
+    """Root may write everything: what may not be written is seen as the user nobody."""
     if os.geteuid() != 0:
         yield
         return

@@ -113,7 +113,7 @@ async def test_a_bot_without_a_policy_or_encryption_is_warned_of(patient: Patien
 
 
 async def test_no_secret_is_ever_told(lonely: Patient) -> None:
-    """Also not where somebody put it into the wrong line."""
+    """Also not where it stands in the wrong line."""
     lonely.write_env(f"MODEL={TOKEN}\nLOG_LEVEL={TOKEN}\nHISTORY_KEY=canary-of-history\n")
     url = "postgresql://banter:canary-of-postgres@127.0.0.1:1/banter"
     found = await lonely.examine(DISCORD_TOKEN=f"Bot {TOKEN}", DATABASE_URL=url)

@@ -21,7 +21,7 @@ BEN = 8
 
 
 class Clock:
-    """A clock that stands until somebody moves it."""
+    """A clock that stands until a test moves it."""
 
     def __init__(self) -> None:
         self.now = NOON

@@ -18,7 +18,8 @@ from bot.store.inbox import SqlInbox
 from bot.store.privacy import SqlPrivacy
 from bot.store.sampling import SqlSampling
 from bot.store.servers import SqlServers
-from bot.store.upkeep.inspection import Schema, inspect
+from bot.store.upkeep.inspection import inspect
+from bot.store.upkeep.migration import Schema
 from bot.store.upkeep.opening import open_database
 from bot.store.upkeep.retention import Retention
 from tests.fixtures import release_0_1_0 as release

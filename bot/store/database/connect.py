@@ -1,8 +1,8 @@
 """Makes engines: addresses, pragmas and the way a transaction begins."""
 
 import os
-import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,17 +13,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from bot.errors import DatabaseError
-from bot.store.database.failures import start_failures_explained
+from bot.paths import may_write
+from bot.store.database.failures import UNWRITABLE, start_failures_explained
 
 # Only with the driver: the settings complete what people write.
 _SQLITE, _POSTGRESQL = "sqlite+aiosqlite", "postgresql+asyncpg"
 # How a transaction begins on SQLite, as an execution option of the engine. A deferred one that
-# turns from reading to writing fails at once when somebody else wrote in between
+# turns from reading to writing fails at once when another connection wrote in between
 # (SQLITE_BUSY_SNAPSHOT), whatever the timeout: what writes says so from the start.
 READING = {"begin": "DEFERRED"}
 WRITING = {"begin": "IMMEDIATE"}
 OUTSIDE = {"begin": "NONE"}  # VACUUM and checkpoints run in no transaction
-NUM_CONNECTIONS = 5  # that a running bot has at most
+NUM_CONNECTIONS = 5  # of a running bot, at most
 
 # What is deleted is overwritten, and VACUUM keeps its copy in memory instead of another folder.
 _PRIVATE = ("PRAGMA secure_delete=ON", "PRAGMA temp_store=MEMORY")
@@ -62,16 +63,15 @@ def address_of(url: str) -> Address:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # the latter for a port that is no number
         parsed = URL.create("unknown")
-    on_sqlite = parsed.drivername == _SQLITE
-    in_memory = parsed.database in {None, "", ":memory:"}
-    if (on_sqlite and in_memory) or not (on_sqlite or parsed.drivername == _POSTGRESQL):
-        raise _malformed()
-    if not on_sqlite:
+    if parsed.drivername == _POSTGRESQL:
         return Address(parsed, None)
+    if parsed.drivername != _SQLITE or parsed.database in {None, "", ":memory:"}:
+        raise _malformed()
     return Address(parsed, Path(str(parsed.database).removeprefix("file:")))
 
 
 def _malformed() -> DatabaseError:
+    """What a person is told of an address without a driver."""
     return DatabaseError(
         "DATABASE_URL must look like sqlite+aiosqlite:///folder/file.db or"
         " postgresql+asyncpg://user:password@host/name."
@@ -81,7 +81,8 @@ def _malformed() -> DatabaseError:
 def make_private_file(address: Address) -> None:
     """Make SQLite's folder and an empty file only its owner can read; the WAL inherits that.
 
-    The file is opened once: aiosqlite leaves a thread that complains when it cannot open one.
+    Raises DatabaseError where that cannot be, and for a file that cannot be written: the
+    thread in which aiosqlite cannot open a file may outlive the event loop, and complain.
     """
     if address.path is None:
         return
@@ -96,12 +97,12 @@ def make_private_file(address: Address) -> None:
             path=address.path,
             reason=error.strerror,
         ) from error
-    with start_failures_explained(str(address)):
-        sqlite3.connect(address.path).close()
+    if not address.path.is_file() or not may_write(address.path):
+        raise DatabaseError(UNWRITABLE, where=address)
 
 
 def serving_engine(address: Address, busy_seconds: float) -> AsyncEngine:
-    """The engine of a running bot; a lock of somebody else is waited for `busy_seconds`."""
+    """The engine of a running bot; another program's lock is waited for `busy_seconds`."""
     pool: dict[str, object] = {
         "pool_size": NUM_CONNECTIONS,
         "max_overflow": 0,
@@ -111,18 +112,27 @@ def serving_engine(address: Address, busy_seconds: float) -> AsyncEngine:
     return _make(address, busy_seconds, pragmas, pool)
 
 
-def migrating_engine(address: Address, busy_seconds: float) -> AsyncEngine:
-    """An engine that keeps no connection and may rebuild tables.
+@asynccontextmanager
+async def upkeep_engine(address: Address, busy_seconds: float) -> AsyncIterator[AsyncEngine]:
+    """An engine that keeps no connection and may rebuild tables, until the end of the block.
 
     Foreign keys are off: where ALTER means "copy, drop, rename", dropping the old table would
-    carry out its ON DELETE rules. The journal mode stays: the file may be somebody else's.
+    carry out its ON DELETE rules. The journal mode stays: the file may be another program's.
+    Raises DatabaseError with a sentence for what goes wrong in the block.
     """
-    return _make(address, busy_seconds, ("PRAGMA foreign_keys=OFF",), {"poolclass": NullPool})
+    pragmas = ("PRAGMA foreign_keys=OFF",)
+    engine = _make(address, busy_seconds, pragmas, {"poolclass": NullPool})
+    try:
+        with start_failures_explained(str(address)):
+            yield engine
+    finally:
+        await engine.dispose()
 
 
 def _make(
     address: Address, busy_seconds: float, pragmas: Sequence[str], pool: Mapping[str, object]
 ) -> AsyncEngine:
+    """An engine that executes `pragmas` on each new connection; PostgreSQL has none."""
     if address.path is None:
         return _make_postgresql(address, busy_seconds, pool)
     engine = create_async_engine(
@@ -151,6 +161,7 @@ def _make(
 def _make_postgresql(
     address: Address, busy_seconds: float, pool: Mapping[str, object]
 ) -> AsyncEngine:
+    """An engine for a server, which waits `busy_seconds` for a lock."""
     waits = {"lock_timeout": str(round(busy_seconds * 1000)), "timezone": "UTC"}
     try:
         return create_async_engine(

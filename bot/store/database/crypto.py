@@ -95,9 +95,11 @@ def matching_cipher(secret: str, record: KeyRecord) -> Cipher | None:
 
 
 def _derive(secret: str, salt: bytes) -> bytes:
-    # scrypt (RFC 7914), 16 MiB and some 50 ms: an owner may well choose a word as the key.
+    """The 32 bytes of the key, by scrypt (RFC 7914); it takes 16 MiB and some 50 ms."""
+    # slow, since an owner may well choose a word as the key
     return hashlib.scrypt(secret.encode(), salt=salt, n=2**14, r=8, p=1, dklen=32)
 
 
 def _check_of(key: bytes) -> bytes:
+    """What the database keeps to know the key again."""
     return hmac.digest(key, _PROOF, "sha256")

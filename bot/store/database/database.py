@@ -1,4 +1,4 @@
-"""Opens the database, and runs units of work on it."""
+"""Runs units of work on an open database, and scrubs its files."""
 
 import asyncio
 import logging
@@ -6,19 +6,14 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, delete, insert, text
+from sqlalchemy import Connection, Executable, delete, insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.errors import StoreUnavailableError
-from bot.store.database.connect import (
-    OUTSIDE,
-    READING,
-    WRITING,
-    Address,
-)
+from bot.store.database.connect import NUM_CONNECTIONS, OUTSIDE, READING, WRITING, Address
 from bot.store.database.crypto import Cipher
 from bot.store.database.failures import outages_translated, reason_of
-from bot.store.database.rows import NOBODY
+from bot.store.database.rows import NO_ID, has
 from bot.store.database.scrubbing import drop_note, note_erased, read_note, shred_all
 from bot.store.database.tables import server_setting
 
@@ -28,6 +23,7 @@ BUSY_SECONDS = 2.0
 _SCRUB_SECONDS = 60.0
 _CLOSE_SECONDS = 5.0
 _CHECKPOINT_TRIES = 3
+_PROOF = {"guild_id": NO_ID, "name": "write_test"}
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +33,8 @@ class Database:
 
     A unit of work is a plain function of a connection, so that nothing else can be waited for
     while it is open. Each one raises StoreUnavailableError when the database is locked, full,
-    read-only or away; a lock and a connection are waited for `busy_seconds`, and so is our own
-    turn to write (longer while we clean up).
+    read-only or away. A unit waits `busy_seconds` for a lock, for a connection, and for the
+    writers before it (longer during a scrub).
     """
 
     def __init__(
@@ -50,8 +46,8 @@ class Database:
         self._busy_seconds = busy_seconds
         # SQLite lets one connection write at a time and makes the others poll: ours queue here
         # instead. PostgreSQL sorts that out by itself, up to the size of the pool.
-        self._writers = asyncio.Semaphore(1 if address.path else 5)
-        self._scrub_turn = asyncio.Lock()
+        self._writers = asyncio.Semaphore(1 if address.path else NUM_CONNECTIONS)
+        self._scrub_lock = asyncio.Lock()
         self._troubles: set[str] = set()
         self._num_open = 0
         self._all_done = asyncio.Event()
@@ -69,13 +65,21 @@ class Database:
             _prove_writable(connection)
             return unit(connection)
 
-        with self._watched("written"):
-            async with self._turn_to_write():
-                is_troubled = "written" in self._troubles
-                return await self._run(proven if is_troubled else unit, WRITING)
+        async with self._writing("written"):
+            is_troubled = "written" in self._troubles
+            return await self._run(proven if is_troubled else unit, WRITING)
+
+    async def execute(self, *changes: Executable) -> None:
+        """Execute statements that change something, in one unit of work."""
+
+        def execute_all(connection: Connection) -> None:
+            for change in changes:
+                connection.execute(change)
+
+        await self.write(execute_all)
 
     async def checkpoint(self) -> bool:
-        """Empty the write-ahead log; False when somebody who reads keeps it from that."""
+        """Empty the write-ahead log; False while an open reader needs it."""
         if self.address.path is None:
             return True
         empty = text("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -97,20 +101,21 @@ class Database:
     async def scrub_if_due(self) -> None:
         """Scrub when deleted words may be left, from now or from a scrub that failed.
 
-        One at a time: who comes meanwhile waits, and finds the work done.
+        One at a time: a call that comes meanwhile waits, and finds the work done.
         `secure_delete` alone is not enough: where SQLite moves a row to another page, the
         bytes that stay behind in the unused part of the old page are not overwritten. VACUUM
         writes the file anew, and the checkpoint empties the log. The cost is O(file).
-        Raises StoreUnavailableError when a long reader is in the way: it stays due.
+        Raises StoreUnavailableError when a long reader is in the way: the scrub stays due.
         """
         if self.address.path is None:
             return
-        async with self._scrub_turn:
+        async with self._scrub_lock:
             note = await self.due_scrub()
             if note is None and not any(copy.exists() for copy in self.address.copies):
                 return
             await self._shred_copies()
-            await self._vacuum()
+            async with self._writing("emptied of old texts"):
+                await self._run(lambda connection: connection.execute(text("VACUUM")), OUTSIDE)
             await self._empty_log()
             if note is not None:
                 await self.write(lambda connection: drop_note(connection, note))
@@ -127,7 +132,7 @@ class Database:
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     await self._all_done.wait()
             except TimeoutError:
-                logger.warning("The database is closed although somebody still uses it")
+                logger.warning("The database is closed although a unit of work is still open")
         await self._engine.dispose()
 
     async def _run(self, unit: Unit[T], options: Mapping[str, Any]) -> T:
@@ -145,6 +150,7 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(self, options: Mapping[str, Any]) -> AsyncIterator[AsyncConnection]:
+        """A connection from the pool, in a transaction that ends with the block."""
         async with self._engine.execution_options(**options).connect() as connection:
             try:
                 async with connection.begin():
@@ -154,39 +160,38 @@ class Database:
                     await connection.invalidate()
 
     async def _shred_copies(self) -> None:
+        """Shred the backup, and what a kill left of one."""
+
         async def shred() -> None:
             # A migration holds the lock to write: a copy that is being made is left alone.
             async with self._transaction(WRITING):
                 await asyncio.to_thread(shred_all, self.address.copies)
 
-        with self._watched("emptied of old texts"):
-            async with self._turn_to_write():
-                await _to_its_end(shred())
+        async with self._writing("emptied of old texts"):
+            await _to_its_end(shred())
 
     async def _empty_log(self) -> None:
+        """Empty the log; raises StoreUnavailableError when a long reader is in the way."""
         for _ in range(_CHECKPOINT_TRIES):  # each one waits `busy_seconds` for readers
             if await self.checkpoint():
                 return
         raise StoreUnavailableError
 
-    async def _vacuum(self) -> None:
-        with self._watched("emptied of old texts"):
-            async with self._turn_to_write():
-                await self._run(lambda connection: connection.execute(text("VACUUM")), OUTSIDE)
-
     @asynccontextmanager
-    async def _turn_to_write(self) -> AsyncIterator[None]:
-        patience = _SCRUB_SECONDS if self._scrub_turn.locked() else self._busy_seconds
-        try:
-            async with asyncio.timeout(patience):
-                await self._writers.acquire()
-        except TimeoutError:
-            reason = f"no turn to write for {patience:g} s (does another program hold it?)"
-            raise TimeoutError(reason) from None
-        try:
-            yield
-        finally:
-            self._writers.release()
+    async def _writing(self, verb: str) -> AsyncIterator[None]:
+        """Wait for the writers before, and watch what is written."""
+        patience = _SCRUB_SECONDS if self._scrub_lock.locked() else self._busy_seconds
+        with self._watched(verb):
+            try:
+                async with asyncio.timeout(patience):
+                    await self._writers.acquire()
+            except TimeoutError:
+                reason = f"no turn to write for {patience:g} s (does another program hold it?)"
+                raise TimeoutError(reason) from None
+            try:
+                yield
+            finally:
+                self._writers.release()
 
     @contextmanager
     def _watched(self, verb: str) -> Iterator[None]:
@@ -214,11 +219,8 @@ class Database:
 
 def _prove_writable(connection: Connection) -> None:
     """Write something: a unit that happens to change nothing succeeds on a full disk, too."""
-    row = {"guild_id": NOBODY, "name": "write_test"}
-    connection.execute(insert(server_setting).values(**row, value=""))
-    connection.execute(
-        delete(server_setting).where(*(server_setting.c[name] == row[name] for name in row))
-    )
+    connection.execute(insert(server_setting).values(**_PROOF, value=""))
+    connection.execute(delete(server_setting).where(has(server_setting, _PROOF)))
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
@@ -231,5 +233,5 @@ async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
             with suppress(asyncio.CancelledError):  # the first one is raised
                 await asyncio.wait([task])
         if not task.cancelled():
-            task.exception()  # asyncio logs an error that nobody looked at
+            task.exception()  # else asyncio logs it as one that was never retrieved
         raise

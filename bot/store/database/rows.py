@@ -23,7 +23,7 @@ from bot.store.database.tables import turn
 
 T = TypeVar("T")
 Clock = Callable[[], datetime]
-NOBODY = 0  # a Discord id that is never given out
+NO_ID = 0  # Discord gives this id to nothing
 
 
 def utc_now() -> datetime:
@@ -31,7 +31,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-# What a Turn is made of: the rest of the table is wide, and nobody who reads a path looks at it.
+# What a Turn is made of; the rest of the table is wide, and reading a path does not need it.
 TURN_COLUMNS = (
     turn.c.id,
     turn.c.channel_id,
@@ -63,13 +63,12 @@ def turn_of(row: Row[Any], cipher: Cipher) -> Turn:
 
 def scope_columns(scope: Scope) -> dict[str, int]:
     """A scope as the columns that hold it."""
-    return {"channel_id": scope.channel_id, "user_id": scope.user_id or NOBODY}
+    return {"channel_id": scope.channel_id, "user_id": scope.user_id or NO_ID}
 
 
-def in_scope(table: Table, scope: Scope) -> ColumnElement[bool]:
-    """Whether a row of `table` belongs to `scope`."""
-    columns = scope_columns(scope)
-    return and_(table.c.channel_id == columns["channel_id"], table.c.user_id == columns["user_id"])
+def has(table: Table, values: Mapping[str, Any]) -> ColumnElement[bool]:
+    """Whether the columns of a row of `table` have these values."""
+    return and_(*(table.c[name] == value for name, value in values.items()))
 
 
 def parameter(name: str, column: ColumnElement[T]) -> BindParameter[T]:
@@ -83,18 +82,20 @@ def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> 
     return connection.execute(statement, dict(row)).rowcount == 1
 
 
-def insert_or_replace(
-    connection: Connection, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]
-) -> Executable:
-    """INSERT that puts `values` into the row that has `key` already."""
-    statement = _insert(connection.dialect.name, table).values({**key, **values})
-    return statement.on_conflict_do_update(index_elements=list(key), set_=dict(values))
+def insert_or_replace(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
+    """Insert a row, or put its values into the row of the same primary key."""
+    key = [column.name for column in table.primary_key]
+    values = {name: value for name, value in row.items() if name not in key}
+    statement = _insert(connection.dialect.name, table).values(dict(row))
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=values))
 
 
 @cache  # making a statement costs more than executing it
 def _new_row(dialect: str, table: Table) -> Executable:
+    """The statement of insert_new."""
     return _insert(dialect, table).on_conflict_do_nothing()
 
 
 def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """INSERT as the dialect writes it: both have ON CONFLICT, and SQLAlchemy has no common one."""
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)

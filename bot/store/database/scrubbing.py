@@ -1,6 +1,6 @@
-"""Words that were deleted may still stand in the file: who remembers that, and shredding.
+"""Words that were deleted may still stand in the file: a note of that, and shredding.
 
-A row of `server_setting` says that a scrub is due, so that one that failed, or that a crash came
+The note is a row of `server_setting`: a scrub is due. One that failed, or that a crash came
 before, is made up for later. On PostgreSQL nothing is noted: its files are its owner's.
 """
 
@@ -11,39 +11,39 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, select
+from sqlalchemy import Connection, delete, select
 
-from bot.store.database.rows import NOBODY, insert_new, insert_or_replace
+from bot.store.database.rows import NO_ID, has, insert_new, insert_or_replace
 from bot.store.database.tables import server_setting
 
 AGED = "aged"  # the note of words that went by themselves: no scrub is made for these alone
 _BLOCK_BYTES = 1 << 20
-_KEY = {"guild_id": NOBODY, "name": "scrub_due"}
+_KEY = {"guild_id": NO_ID, "name": "scrub_due"}
+_IS_NOTE = has(server_setting, _KEY)
 
 
 def note_erased(connection: Connection) -> None:
-    """In the transaction that deletes words somebody wants gone: a scrub is due."""
+    """A scrub is due; in the transaction that deletes words which a person wants gone."""
     if connection.dialect.name == "sqlite":
         # Always another value: a scrub that runs already must not take this note away.
-        value = {"value": uuid.uuid4().hex}
-        connection.execute(insert_or_replace(connection, server_setting, _KEY, value))
+        insert_or_replace(connection, server_setting, {**_KEY, "value": uuid.uuid4().hex})
 
 
 def note_aged(connection: Connection) -> None:
-    """In the transaction that deletes what is old: the next erasure has to scrub."""
+    """The next erasure has to scrub; in the transaction that deletes what is old."""
     if connection.dialect.name == "sqlite":
         insert_new(connection, server_setting, {**_KEY, "value": AGED})
 
 
 def read_note(connection: Connection) -> str | None:
     """The note that stands now; None when every deleted word was scrubbed."""
-    note: str | None = connection.scalar(select(server_setting.c.value).where(_is_note()))
+    note: str | None = connection.scalar(select(server_setting.c.value).where(_IS_NOTE))
     return note
 
 
 def drop_note(connection: Connection, note: str) -> None:
     """The scrub that `note` asked for is done; a newer note stays."""
-    connection.execute(delete(server_setting).where(_is_note(), server_setting.c.value == note))
+    connection.execute(delete(server_setting).where(_IS_NOTE, server_setting.c.value == note))
 
 
 def shred(path: Path) -> None:
@@ -68,7 +68,3 @@ def shred_all(paths: Iterable[Path], *, older_than: datetime | None = None) -> N
         with suppress(FileNotFoundError):
             if older_than is None or path.stat().st_mtime < older_than.timestamp():
                 shred(path)
-
-
-def _is_note() -> ColumnElement[bool]:
-    return and_(*(server_setting.c[name] == value for name, value in _KEY.items()))

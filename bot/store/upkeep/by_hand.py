@@ -7,8 +7,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.errors import DatabaseError
-from bot.store.database.connect import WRITING, Address, address_of, migrating_engine
-from bot.store.database.failures import start_failures_explained
+from bot.store.database.connect import WRITING, Address, address_of, upkeep_engine
+from bot.store.database.failures import DAMAGED
 from bot.store.upkeep.migration import copy_database, migrate, revisions
 
 _WAIT_SECONDS = 5.0
@@ -29,49 +29,42 @@ async def backup(url: str, target: Path) -> Path:
         raise DatabaseError("A PostgreSQL database is backed up with pg_dump.")
     _need_file(address)
     _need_new(target)
-    engine = migrating_engine(address, _WAIT_SECONDS)
-    try:
-        with start_failures_explained(str(address)):
-            await copy_database(engine, target)
-    finally:
-        await engine.dispose()
+    async with upkeep_engine(address, _WAIT_SECONDS) as engine:
+        await copy_database(engine, target)
     return target
 
 
 async def check(url: str) -> list[DatabaseError]:
     """What is wrong with the database, as errors that are not raised; nothing: it is sound."""
+    findings: list[DatabaseError] = []
     try:
         address = address_of(url)
         _need_file(address)
-        engine = migrating_engine(address, _WAIT_SECONDS)
-    except DatabaseError as error:
-        return [error]
-    findings: list[DatabaseError] = []
-    try:
-        with start_failures_explained(str(address)):
+        async with upkeep_engine(address, _WAIT_SECONDS) as engine:
             async with engine.connect() as connection:
                 findings += await _schema_findings(connection, address)
                 if address.path is not None:
-                    findings += await _file_findings(connection, address)
+                    findings += await _file_findings(connection, address.path)
             await _try_to_write(engine)
     except DatabaseError as error:
         findings.append(error)
-    finally:
-        await engine.dispose()
     return findings
 
 
 def _need_file(address: Address) -> None:
+    """Raise DatabaseError where SQLite would have to make the file."""
     if address.path is not None and not address.path.exists():
         raise DatabaseError("There is no database {where} yet.", where=address)
 
 
 def _need_new(target: Path) -> None:
+    """Raise DatabaseError where the copy would replace something."""
     if target.exists():
         raise DatabaseError("{target} exists already: name a new file.", target=target)
 
 
 async def _schema_findings(connection: AsyncConnection, address: Address) -> list[DatabaseError]:
+    """Whether the schema is this code's."""
     found, wanted = await revisions(connection)
     if found == wanted:
         return []
@@ -86,29 +79,31 @@ async def _schema_findings(connection: AsyncConnection, address: Address) -> lis
     ]
 
 
-async def _file_findings(connection: AsyncConnection, address: Address) -> list[DatabaseError]:
+async def _file_findings(connection: AsyncConnection, path: Path) -> list[DatabaseError]:
+    """Whether every page and every reference is sound, and the disk has room; O(file)."""
     findings = []
     damage = (await connection.scalars(text("PRAGMA integrity_check(1)"))).all()
     orphans = (await connection.execute(text("PRAGMA foreign_key_check"))).all()
     if list(damage) != ["ok"] or orphans:
-        findings.append(
-            DatabaseError(
-                "The database {where} is damaged: put a backup in its place.", where=address
-            )
-        )
-    size = address.path.stat().st_size if address.path else 0
-    if address.path and shutil.disk_usage(address.path.parent).free < 2 * size:
+        findings.append(DatabaseError(DAMAGED, where=path))
+    if _lacks_room(path):
         findings.append(
             DatabaseError(
                 "The disk of the database {where} is nearly full: an erasure and a migration need"
                 " twice the database's size.",
-                where=address,
+                where=path,
             )
         )
     return findings
 
 
+def _lacks_room(path: Path) -> bool:
+    """Whether the disk is too full to write the file anew, beside itself and its backup."""
+    return shutil.disk_usage(path.parent).free < 2 * path.stat().st_size
+
+
 async def _try_to_write(engine: AsyncEngine) -> None:
+    """Begin to write, and take it back."""
     async with engine.execution_options(**WRITING).connect() as connection:
         await connection.execute(text("CREATE TABLE write_test (id INTEGER)"))
         await connection.rollback()

@@ -3,9 +3,7 @@
 What takes long or writes, `python -m bot db check` does.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from sqlalchemy import text
@@ -13,21 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import DatabaseError
 from bot.paths import is_there, may_write, nearest_folder
-from bot.store.database.connect import Address, address_of, migrating_engine
-from bot.store.database.failures import start_failures_explained, unwritable
-from bot.store.upkeep.keys import check_key
-from bot.store.upkeep.migration import is_behind, revisions
+from bot.store.database.connect import Address, address_of, upkeep_engine
+from bot.store.database.failures import DAMAGED, UNWRITABLE
+from bot.store.upkeep.keys import key_error
+from bot.store.upkeep.migration import Schema, schema_of
 
-_WAIT_SECONDS = 2.0  # for a lock of somebody else
+_WAIT_SECONDS = 2.0  # for another program's lock
 _MAX_READ = 64 * 2**20  # bytes; a larger database is not read whole
-
-
-class Schema(Enum):
-    """What the start has to do with a database."""
-
-    ABSENT = "it makes one"
-    OLDER = "it migrates it"
-    CURRENT = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +49,18 @@ async def inspect(url: str, *, history_key: str | None, key_path: Path) -> Inspe
 
 
 async def _look_into(address: Address, history_key: str | None, key_path: Path) -> Inspected:
-    engine = migrating_engine(address, _WAIT_SECONDS)
-    try:
-        with start_failures_explained(str(address)):
-            behind = await is_behind(engine, address)
-            async with engine.connect() as connection:
-                await _need_whole(connection, address)
-                found, _ = await revisions(connection)
-                if found is None:
-                    return Inspected(address, Schema.ABSENT)
-                key_error = await _key_error(connection, history_key, key_path)
-    finally:
-        await engine.dispose()
-    return Inspected(address, Schema.OLDER if behind else Schema.CURRENT, key_error=key_error)
-
-
-async def _key_error(
-    connection: AsyncConnection, history_key: str | None, key_path: Path
-) -> DatabaseError | None:
-    try:
-        await check_key(connection, history_key, key_path)
-    except DatabaseError as error:
-        return error
-    return None
+    """What a connection to the database tells."""
+    async with upkeep_engine(address, _WAIT_SECONDS) as engine, engine.connect() as connection:
+        schema = await schema_of(connection, address)
+        await _need_whole(connection, address)
+        if schema is Schema.ABSENT:
+            return Inspected(address, schema)
+        wrong = await key_error(connection, history_key, key_path)
+        return Inspected(address, schema, key_error=wrong)
 
 
 async def _need_whole(connection: AsyncConnection, address: Address) -> None:
+    """Raise DatabaseError for a damaged file, and for a server that may only be read."""
     if address.path is None:
         if await connection.scalar(text("SHOW transaction_read_only")) == "on":
             raise DatabaseError(
@@ -96,23 +72,19 @@ async def _need_whole(connection: AsyncConnection, address: Address) -> None:
     if _size(address.path) > _MAX_READ:
         return
     if await connection.scalar(text("PRAGMA quick_check(1)")) != "ok":
-        raise DatabaseError(
-            "The database {where} is damaged: put a backup in its place.", where=address
-        )
+        raise DatabaseError(DAMAGED, where=address)
 
 
 def _unchanged(address: Address, path: Path) -> Address:
     """The address of the same file, opened so that SQLite makes no file beside it.
 
-    Without a log nobody has it open, and `immutable` needs none; with one, everything is there
+    Without a log the file is in no use, and `immutable` needs none; with one, everything is there
     that a reader needs.
     """
     log = _beside(path)[0]
-    way = "mode=ro" if log.exists() and log.stat().st_size else "immutable=1"
+    way = {"mode": "ro"} if log.exists() and log.stat().st_size else {"immutable": "1"}
     quoted = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    name, _, value = way.partition("=")
-    url = address.url.set(database=f"file:{quoted}", query={name: value, "uri": "true"})
-    return Address(url, path)
+    return Address(address.url.set(database=f"file:{quoted}", query={**way, "uri": "true"}), path)
 
 
 def _beside(path: Path) -> tuple[Path, Path]:
@@ -121,6 +93,7 @@ def _beside(path: Path) -> tuple[Path, Path]:
 
 
 def _need_a_folder(path: Path) -> None:
+    """Raise DatabaseError where the file at `path` could not be made."""
     folder = nearest_folder(path)
     if not folder.is_dir() or not may_write(folder):
         raise DatabaseError(
@@ -132,18 +105,14 @@ def _need_a_folder(path: Path) -> None:
 
 
 def _need_writable(path: Path) -> None:
+    """Raise DatabaseError where the file, its log or their folder may only be read."""
     for file in (path, *_beside(path)):
         if file.exists() and not may_write(file):
-            raise unwritable(str(file))
+            raise DatabaseError(UNWRITABLE, where=file)
     if not may_write(path.parent):
-        raise unwritable(str(path))
+        raise DatabaseError(UNWRITABLE, where=path)
 
 
 def _size(path: Path) -> int:
-    return sum(_sizes(path))
-
-
-def _sizes(path: Path) -> Iterator[int]:
-    for file in (path, *_beside(path)):
-        if file.exists():
-            yield file.stat().st_size
+    """The bytes of the file and of what lies beside it."""
+    return sum(file.stat().st_size for file in (path, *_beside(path)) if file.exists())

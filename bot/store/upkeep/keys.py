@@ -3,19 +3,19 @@
 import base64
 import logging
 import os
-import stat
 from pathlib import Path
 
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import DatabaseError
+from bot.paths import is_open_to_others
 from bot.store.database.crypto import OFF, Cipher, KeyRecord, matching_cipher, new_lock
-from bot.store.database.rows import NOBODY
+from bot.store.database.rows import NO_ID, has
 from bot.store.database.tables import server_setting
 
-_RECORD = "history_key"
-_IS_RECORD = and_(server_setting.c.guild_id == NOBODY, server_setting.c.name == _RECORD)
+_RECORD = {"guild_id": NO_ID, "name": "history_key"}
+_IS_RECORD = has(server_setting, _RECORD)
 
 logger = logging.getLogger(__name__)
 
@@ -30,27 +30,35 @@ async def unlock(connection: AsyncConnection, history_key: str | None, key_path:
     stored = await _stored(connection)
     if stored is None:
         cipher, record = new_lock(setting or _read_or_make(key_path))
-        values = {"guild_id": NOBODY, "name": _RECORD, "value": str(record)}
-        await connection.execute(insert(server_setting).values(values))
+        await connection.execute(insert(server_setting).values(**_RECORD, value=str(record)))
         return cipher
     # SQLite begins an IMMEDIATE transaction on a read-only file without a word.
     await connection.execute(update(server_setting).where(_IS_RECORD).values(value=stored))
     return _open(KeyRecord.parse(stored), setting, key_path)
 
 
-async def check_key(connection: AsyncConnection, history_key: str | None, key_path: Path) -> None:
-    """Raise DatabaseError where `unlock` would refuse the key; changes nothing."""
+async def key_error(
+    connection: AsyncConnection, history_key: str | None, key_path: Path
+) -> DatabaseError | None:
+    """What `unlock` would raise, returned; None where the key fits, or none is needed."""
     stored = await _stored(connection)
-    if stored is not None:
+    if stored is None:
+        return None
+    try:
         _open(KeyRecord.parse(stored), _normal(history_key), key_path)
+    except DatabaseError as error:
+        return error
+    return None
 
 
 async def _stored(connection: AsyncConnection) -> str | None:
+    """The record of the key, as it stands in the database."""
     stored: str | None = await connection.scalar(select(server_setting.c.value).where(_IS_RECORD))
     return stored
 
 
 def _open(record: KeyRecord, setting: str | None, key_path: Path) -> Cipher:
+    """The cipher of the database that `record` comes from; raises DatabaseError for another key."""
     if record.is_off and setting != OFF:
         raise DatabaseError(
             "The history was begun without encryption: set HISTORY_KEY=off, or start a new"
@@ -81,12 +89,14 @@ def _open(record: KeyRecord, setting: str | None, key_path: Path) -> Cipher:
 
 
 def _normal(history_key: str | None) -> str | None:
+    """HISTORY_KEY without its variants of writing; None where it is not set."""
     if history_key is None or not history_key.strip():
         return None
     return OFF if history_key.strip().lower() == OFF else history_key
 
 
 def _read_or_make(path: Path) -> str:
+    """The key in the file at `path`, which is made where it is not there."""
     if path.exists():
         return _read(path)
     draft = path.with_name(f"{path.name}.new")
@@ -110,9 +120,10 @@ def _read_or_make(path: Path) -> str:
 
 
 def _read(path: Path) -> str:
+    """The key in the file at `path`."""
     try:
         key = path.read_text(encoding="ascii").strip()
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        if is_open_to_others(path):
             logger.warning("Other users of this machine can read %s: run chmod 600 on it", path)
     except (OSError, ValueError) as error:
         raise DatabaseError(

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from enum import Enum
 from pathlib import Path
 
 from alembic import command
@@ -17,15 +18,22 @@ from bot.store.database.connect import (
     WRITING,
     Address,
     make_private_file,
-    migrating_engine,
     unfinished,
+    upkeep_engine,
 )
-from bot.store.database.failures import start_failures_explained
 from bot.store.database.scrubbing import shred
 
 _SCRIPTS = Path(__file__).resolve().parents[3] / "migrations"
 _LOCK = 7_267_015  # any number, as long as it stays: PostgreSQL's lock of our migrations
 _WAIT_SECONDS = 30.0  # for another process that migrates the same database
+
+
+class Schema(Enum):
+    """What the start has to do with a database."""
+
+    ABSENT = "it makes one"
+    OLDER = "it migrates it"
+    CURRENT = "nothing"
 
 
 async def migrate(address: Address, *, wait_seconds: float = _WAIT_SECONDS) -> bool:
@@ -37,62 +45,62 @@ async def migrate(address: Address, *, wait_seconds: float = _WAIT_SECONDS) -> b
     Raises DatabaseError for what is no database, not ours, newer than the code, or out of reach.
     """
     make_private_file(address)
-    engine = migrating_engine(address, wait_seconds)
-    try:
-        with start_failures_explained(str(address)):
-            if not await is_behind(engine, address) and _leftover(address) is None:
-                return False
-            async with engine.execution_options(**WRITING).begin() as connection:
-                return await _upgrade(connection, engine, address)
-    finally:
-        await engine.dispose()
+    async with upkeep_engine(address, wait_seconds) as engine:
+        async with engine.connect() as connection:
+            schema = await schema_of(connection, address)
+        if schema is Schema.CURRENT and _leftover(address) is None:
+            return False
+        async with engine.execution_options(**WRITING).begin() as connection:
+            return await _upgrade(connection, engine, address)
+
+
+async def schema_of(connection: AsyncConnection, address: Address) -> Schema:
+    """How old the schema of the database at `address` is.
+
+    Raises DatabaseError for one that is newer than this code, or another program's.
+    """
+    found, wanted = await revisions(connection)
+    if found == wanted:
+        return Schema.CURRENT
+    if found is None:
+        await connection.run_sync(_refuse_foreign, address)
+        return Schema.ABSENT
+    if found not in {script.revision for script in _scripts().walk_revisions()}:
+        raise DatabaseError(
+            "The database {where} was made by a newer Banter: update Banter, or put an older"
+            " backup in its place.",
+            where=address,
+        )
+    return Schema.OLDER
 
 
 async def revisions(connection: AsyncConnection) -> tuple[str | None, str | None]:
     """The schema revision of the database (None: empty), and the one of this code."""
-    return await connection.run_sync(_current), _scripts().get_current_head()
+    found = await connection.run_sync(
+        lambda inner: MigrationContext.configure(inner).get_current_revision()
+    )
+    return found, _scripts().get_current_head()
 
 
 async def copy_database(engine: AsyncEngine, target: Path) -> None:
     """Write a consistent copy of a SQLite database in use to `target`, which is replaced."""
     draft = unfinished(target)
     await asyncio.to_thread(shred, draft)
-    _make_empty(draft)
+    # VACUUM INTO takes an empty file: made here, so that only its owner can read it.
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL, 0o600))
     async with engine.execution_options(**OUTSIDE).connect() as connection:
         await connection.execute(text("VACUUM INTO :target"), {"target": str(draft)})
     draft.replace(target)
 
 
-def _make_empty(path: Path) -> None:
-    # VACUUM INTO takes an empty file: made here, so that only its owner can read it.
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
-
-
 def _leftover(address: Address) -> Path | None:
+    """A copy that a kill left unfinished, if there is one."""
     draft = None if address.backup_path is None else unfinished(address.backup_path)
     return draft if draft is not None and draft.exists() else None
 
 
-async def is_behind(engine: AsyncEngine, address: Address) -> bool:
-    """Whether this code has a newer schema than the database, which may be empty.
-
-    Raises DatabaseError for one that is newer than this code, or another program's.
-    """
-    async with engine.connect() as connection:
-        found, wanted = await revisions(connection)
-        if found is None:
-            await connection.run_sync(_refuse_foreign, address)
-        elif found not in {script.revision for script in _scripts().walk_revisions()}:
-            raise DatabaseError(
-                "The database {where} was made by a newer Banter: update Banter, or put an older"
-                " backup in its place.",
-                where=address,
-            )
-        return found != wanted
-
-
 def _refuse_foreign(connection: Connection, address: Address) -> None:
-    # In PostgreSQL a database may well be shared with others.
+    """Raise DatabaseError for a SQLite file with tables; a PostgreSQL database may be shared."""
     if address.path is not None and inspect(connection).get_table_names():
         raise DatabaseError(
             "{where} is the database of another program: set DATABASE_URL to another file.",
@@ -101,14 +109,15 @@ def _refuse_foreign(connection: Connection, address: Address) -> None:
 
 
 async def _upgrade(connection: AsyncConnection, engine: AsyncEngine, address: Address) -> bool:
+    """Take the lock, look again, and migrate; False when another start was faster."""
     if address.path is None:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    if (leftover := _leftover(address)) is not None:  # nobody else makes one: we have the lock
+    if (leftover := _leftover(address)) is not None:  # the lock is ours, so it is not being made
         await asyncio.to_thread(shred, leftover)
-    found, wanted = await revisions(connection)
-    if found == wanted:
-        return False  # another start was faster
-    if address.backup_path is not None and found is not None:
+    schema = await schema_of(connection, address)
+    if schema is Schema.CURRENT:
+        return False
+    if address.backup_path is not None and schema is Schema.OLDER:
         await copy_database(engine, address.backup_path)
     await connection.run_sync(_run_scripts)
     if address.path is not None:
@@ -124,15 +133,13 @@ async def _upgrade(connection: AsyncConnection, engine: AsyncEngine, address: Ad
 
 
 def _run_scripts(connection: Connection) -> None:
+    """Run the migrations that are missing, on this connection."""
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
-def _current(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
-
-
 def _scripts() -> ScriptDirectory:
+    """The migrations of this code."""
     return ScriptDirectory(str(_SCRIPTS))

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import delete, select
 
 from bot.errors import StoreUnavailableError
 from bot.store.database.database import Database
@@ -69,25 +69,15 @@ class Retention:
         return num_turns
 
     async def _delete_rows(self, now: datetime) -> None:
+        """Delete what is older than its time, beside the turns."""
         old = now - self._turn_age
         speakers = select(turn.c.author_id).where(turn.c.author_id.is_not(None))
-
-        def delete_rows(connection: Connection) -> None:
-            connection.execute(delete(inbox).where(inbox.c.created_at < now - INBOX_AGE))
-            connection.execute(
-                delete(reply_message).where(
-                    reply_message.c.turn_id.is_(None), reply_message.c.created_at < old
-                )
-            )
-            connection.execute(
-                delete(conversation).where(
-                    conversation.c.head_turn_id.is_(None), conversation.c.touched_at < old
-                )
-            )
-            connection.execute(
-                delete(member_locale).where(
-                    member_locale.c.saved_at < old, member_locale.c.user_id.not_in(speakers)
-                )
-            )
-
-        await self._database.write(delete_rows)
+        lost = reply_message.c.turn_id.is_(None)
+        unused = conversation.c.head_turn_id.is_(None)
+        silent = member_locale.c.user_id.not_in(speakers)
+        await self._database.execute(
+            delete(inbox).where(inbox.c.created_at < now - INBOX_AGE),
+            delete(reply_message).where(lost, reply_message.c.created_at < old),
+            delete(conversation).where(unused, conversation.c.touched_at < old),
+            delete(member_locale).where(silent, member_locale.c.saved_at < old),
+        )

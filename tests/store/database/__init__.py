@@ -1,1 +1,1 @@
-"""Tests of bot.store.database.database."""
+"""Tests of bot.store.database."""

@@ -206,7 +206,7 @@ async def test_closing_waits_for_the_units_that_are_open(
 async def test_writers_wait_longer_while_we_clean_up(
     sqlite_database: Database, sqlite_history: SqlHistory
 ) -> None:
-    async with sqlite_database._scrub_turn, sqlite_database._turn_to_write():
+    async with sqlite_database._scrub_lock, sqlite_database._writing("written"):
         waiting = asyncio.create_task(sqlite_history.reset(CHANNEL))
         done, _ = await asyncio.wait([waiting], timeout=0.3)
         assert not done

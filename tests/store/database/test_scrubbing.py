@@ -48,7 +48,7 @@ def privacy(sqlite_database: Database) -> SqlPrivacy:
 
 @pytest.fixture
 def reader(sqlite_database: Database) -> Iterator[sqlite3.Connection]:
-    """Somebody who may keep the log from being emptied."""
+    """A reader that may keep the log from being emptied."""
     connection = sqlite3.connect(sqlite_database.address.path or "", isolation_level=None)
     yield connection
     connection.close()

@@ -1,1 +1,1 @@
-"""Tests of bot.store.upkeep.by_hand."""
+"""Tests of bot.store.upkeep."""

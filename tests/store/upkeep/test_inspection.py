@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import make_url, text
 
 from bot.errors import DatabaseError
-from bot.store.database.connect import address_of, migrating_engine
+from bot.store.database.connect import address_of, upkeep_engine
 from bot.store.history import SqlHistory
-from bot.store.upkeep.inspection import Inspected, Schema, inspect
+from bot.store.upkeep.inspection import Inspected, inspect
+from bot.store.upkeep.migration import Schema
 from bot.store.upkeep.opening import open_database
 from tests.store.talk import said, talk
 
@@ -25,10 +26,8 @@ async def begin(url: str, folder: Path) -> None:
 
 
 async def change(url: str, statement: str) -> None:
-    engine = migrating_engine(address_of(url), 1.0)
-    async with engine.begin() as connection:
+    async with upkeep_engine(address_of(url), 1.0) as engine, engine.begin() as connection:
         await connection.execute(text(statement))
-    await engine.dispose()
 
 
 async def test_nothing_is_made_where_nothing_is(url: str, tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
-"""Logs in to Discord and stays connected."""
+"""Logs in to Discord and stays connected; what a person is told where Discord does not let it."""
 
 import asyncio
 import logging
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,26 +10,16 @@ import discord
 
 from bot.client.chat_bot import ChatBot
 from bot.errors import UnavailableError, WrongSettingsError
+from bot.settings.settings import TOKEN_SHAPE
 
 logger = logging.getLogger(__name__)
 
-
-TOKEN_SHAPE = re.compile(r"[A-Za-z0-9._-]+")
-
-
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes, gateway close codes
 TOKEN_REFUSED = 4004
-
-
 INTENTS_REFUSED = (4013, 4014)
-
-
 SHARDING_NEEDED = (4010, 4011)
 
-
 UNREACHABLE = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError)
-
-
 CLOSING_SECONDS = 0.5  # for what ends by itself once the connection is closed
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from bot.dialogue.sampling import BOUNDS, SamplingParams
 from bot.errors import SeveralWrongSettingsError, WrongSettingsError
@@ -37,6 +36,7 @@ DRIVERS = {  # what people write -> the asynchronous driver that the store needs
     "postgresql": "postgresql+asyncpg",
 }
 MAX_PORT = 65_535
+TOKEN_SHAPE = re.compile(r"[A-Za-z0-9._-]+")
 # user:password@host:port/name?more=…, as SQLAlchemy reads it: brackets in a password are fine.
 _SERVER = re.compile(
     r"(?:[^:/@]*(?::(?P<password>[^@]*))?@)?"
@@ -59,7 +59,7 @@ def _split_ids(value: object) -> object:
 
 
 def _check_token(value: object) -> object:
-    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z0-9._-]+", value):
+    if isinstance(value, str) and not TOKEN_SHAPE.fullmatch(value):
         raise ValueError("not a token")
     return value
 
@@ -97,10 +97,10 @@ Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Ids = Annotated[frozenset[Id], BeforeValidator(_split_ids)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What the operator decided; `.env.example` says what each variable is for."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     discord_token: Annotated[SecretStr, BeforeValidator(_check_token)] | None = None
     model: str = DISCORD_MODEL
@@ -160,7 +160,7 @@ class Settings(BaseSettings):
 
     @property
     def num_context_turns(self) -> int:
-        """`context_turns`, or where nobody has set it what the embedded model can follow."""
+        """`context_turns`; where it is not set, what the embedded model can follow."""
         is_open = self.model == EMBEDDED_MODEL and "context_turns" not in self.model_fields_set
         return EMBEDDED_TURNS if is_open else self.context_turns
 
@@ -172,18 +172,6 @@ class Settings(BaseSettings):
         password = server["password"] if server else None
         written = [secret.get_secret_value() for secret in hidden if secret]
         return (*written, password, unquote(password)) if password else tuple(written)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is handed over: load_settings names the sources, so that tests pass a dict."""
-        return (init_settings,)
 
 
 VARIABLES = tuple(name.upper() for name in Settings.model_fields)

@@ -27,7 +27,6 @@ STANDARD = {*sys.stdlib_module_names}
 OTHER_NAMES = {
     "discord": "discord.py",
     "dotenv": "python-dotenv",
-    "pydantic_settings": "pydantic-settings",
 }
 
 # Who may import a package; a name stands for itself and everything below it.
@@ -46,7 +45,6 @@ HOMES = {
     ),
     "simcord": ("bot.playground.playground", "tests"),
     "pydantic": ("bot.settings.settings", "bot.settings.mistakes", "handbook", "tests"),
-    "pydantic_settings": ("bot.settings.settings", "tests"),
     "dotenv": ("bot.settings.env_file", "tests"),
     "regex": ("bot.dialogue.text", "tests"),
     "unicodedata.east_asian_width": ("bot.rendering.columns",),  # one width

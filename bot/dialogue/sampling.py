@@ -1,6 +1,7 @@
 """SamplingParams, their bounds, presets, and the layers that settle each value."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from math import isfinite
@@ -12,22 +13,23 @@ Number = int | float
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The kind and the inclusive range of one sampling value."""
+    """The kind and the inclusive range of one sampling value; `off` switches its step off."""
 
     kind: type[int] | type[float]
     low: Number
     high: Number
+    off: Number | None = None
 
 
 BOUNDS: Mapping[str, Bound] = {
     "temperature": Bound(float, 0.1, 2.0),
-    "top_k": Bound(int, 0, 200),
-    "top_p": Bound(float, 0.05, 1.0),
-    "min_p": Bound(float, 0.0, 0.5),
-    "repetition_penalty": Bound(float, 1.0, 2.0),
-    "no_repeat_ngram_size": Bound(int, 0, 10),
-    "no_repeat_own_ngram_size": Bound(int, 0, 10),
-    "dry_multiplier": Bound(float, 0.0, 5.0),
+    "top_k": Bound(int, 0, 200, off=0),
+    "top_p": Bound(float, 0.05, 1.0, off=1.0),
+    "min_p": Bound(float, 0.0, 0.5, off=0.0),
+    "repetition_penalty": Bound(float, 1.0, 2.0, off=1.0),
+    "no_repeat_ngram_size": Bound(int, 0, 10, off=0),
+    "no_repeat_own_ngram_size": Bound(int, 0, 10, off=0),
+    "dry_multiplier": Bound(float, 0.0, 5.0, off=0.0),
     "min_new_tokens": Bound(int, 1, 16),
     "max_new_tokens": Bound(int, 8, 256),
     "num_candidates": Bound(int, 1, 16),
@@ -40,10 +42,8 @@ MIN_WARM_TOP_K = 20  # with one word to choose from, warmth would change nothing
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How the words of one reply are drawn.
+    """How the words of one reply are drawn; BOUNDS has the values that switch a step off.
 
-    `top_k` 0, `top_p` 1, `min_p` 0, `repetition_penalty` 1, `no_repeat_ngram_size` 0,
-    `no_repeat_own_ngram_size` 0 and `dry_multiplier` 0 switch the respective step off.
     `repetition_penalty` and `no_repeat_ngram_size` look at the reply in progress only,
     `no_repeat_own_ngram_size` at the bot's own earlier turns of the context, `dry_multiplier` at
     both; none of them looks at the member's words. An own size of 1 or 2 forbids words and pairs
@@ -92,55 +92,29 @@ def check(name: str, value: Number) -> Number:
     bound = BOUNDS.get(name)
     if bound is None:
         raise InvalidSettingError(name=name, low="-", high="-", value=value)
-    whole = bound.kind is int and value != int(value) if _is_number(value) else True
-    if not _is_number(value) or whole or not bound.low <= value <= bound.high:
+    if not _is_number(value, bound.kind) or not bound.low <= value <= bound.high:
         raise InvalidSettingError(name=name, low=bound.low, high=bound.high, value=value)
     return bound.kind(value)
 
 
-def _is_number(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return isinstance(value, int) or isfinite(value)  # isfinite fails on an int beyond floats
+def _is_number(value: object, kind: type[int] | type[float]) -> bool:
+    """Whether `value` is a number, and a whole one where `kind` is int."""
+    if isinstance(value, float):
+        return isfinite(value) and (kind is float or value.is_integer())
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 # Chosen on validation dialogues: docs/decoding.md has the figures.
+_PRESET_VALUES = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
+_PRESETS: Mapping[str, tuple[Number, ...]] = {
+    "balanced": (0.8, 50, 0.9, 0.0, 1.1),
+    "creative": (1.2, 0, 1.0, 0.1, 1.1),
+    "focused": (0.6, 40, 0.85, 0.0, 1.1),
+    "deterministic": (0.1, 1, 1.0, 0.0, 1.1),
+    "neutral": (1.0, 0, 1.0, 0.0, 1.0),
+}
 PRESETS: Mapping[str, Mapping[str, Number]] = {
-    "balanced": {
-        "temperature": 0.8,
-        "top_k": 50,
-        "top_p": 0.9,
-        "min_p": 0.0,
-        "repetition_penalty": 1.1,
-    },
-    "creative": {
-        "temperature": 1.2,
-        "top_k": 0,
-        "top_p": 1.0,
-        "min_p": 0.1,
-        "repetition_penalty": 1.1,
-    },
-    "focused": {
-        "temperature": 0.6,
-        "top_k": 40,
-        "top_p": 0.85,
-        "min_p": 0.0,
-        "repetition_penalty": 1.1,
-    },
-    "deterministic": {
-        "temperature": 0.1,
-        "top_k": 1,
-        "top_p": 1.0,
-        "min_p": 0.0,
-        "repetition_penalty": 1.1,
-    },
-    "neutral": {
-        "temperature": 1.0,
-        "top_k": 0,
-        "top_p": 1.0,
-        "min_p": 0.0,
-        "repetition_penalty": 1.0,
-    },
+    name: dict(zip(_PRESET_VALUES, values, strict=True)) for name, values in _PRESETS.items()
 }
 
 
@@ -185,15 +159,8 @@ def resolve(defaults: SamplingParams, overrides: Overrides) -> EffectiveParams:
     values: dict[str, Number] = {}
     layers = dict.fromkeys(BOUNDS, Layer.DEFAULT)
     for layer in Layer:
-        for name, value in _sound(overrides.get(layer, {}).items()):
-            values[name] = value
-            layers[name] = layer
+        for name, value in overrides.get(layer, {}).items():
+            with suppress(InvalidSettingError):
+                values[name] = check(name, value)
+                layers[name] = layer
     return EffectiveParams(replace(defaults, **values), layers)  # type: ignore[arg-type]
-
-
-def _sound(items: Iterable[tuple[str, Number]]) -> Iterable[tuple[str, Number]]:
-    for name, value in items:
-        try:
-            yield name, check(name, value)
-        except InvalidSettingError:
-            continue

@@ -12,16 +12,6 @@ LAYER_NAMES: Mapping[Layer, str] = {
     Layer.MEMBER: mark("you"),
 }
 
-OFF: Mapping[str, Number] = {
-    "top_k": 0,
-    "top_p": 1,
-    "min_p": 0,
-    "repetition_penalty": 1,
-    "no_repeat_ngram_size": 0,
-    "no_repeat_own_ngram_size": 0,
-    "dry_multiplier": 0,
-}  # the values that switch a step off
-
 
 def settings_rows(effective: EffectiveParams, locale: str) -> list[tuple[str, str, str]]:
     """A head, then every value in force with its name and the layer it comes from."""
@@ -41,6 +31,6 @@ def written(value: Number) -> str:
 def _cell(name: str, value: Number | None, locale: str) -> str:
     if value is None:
         return say("new each time", locale)
-    if OFF.get(name) == value:
+    if BOUNDS[name].off == value:
         return say("{value} (off)", locale, value=written(value))
     return written(value)

@@ -1,4 +1,4 @@
-"""Takes utterances in, in order; hands replies out, exactly once.
+"""The lines of the scopes and their workers: utterances in, in order; replies out, exactly once.
 
 An accepted utterance becomes a ticket in its scope's line before the first await, because
 discord.py runs every event as a task of its own. One worker a scope takes the tickets in order.
@@ -19,20 +19,10 @@ from bot.answering.ports import HistoryStore
 from bot.delivery.admission import Admission
 from bot.delivery.outbox import Outbox
 from bot.delivery.ports import Courier, InboxEntry, InboxStore
-from bot.delivery.recent_ids import RecentIds
-from bot.delivery.ticket import Ticket, left_over, noted
-from bot.dialogue.reply import Reply
+from bot.delivery.responder import Responder
+from bot.delivery.ticket import Ticket, noted
 from bot.dialogue.turn import Scope, Utterance
-from bot.errors import (
-    ChatError,
-    EngineBrokenError,
-    EngineClosedError,
-    EngineStuckError,
-    OwnFaultError,
-    ScopeMovedError,
-    StoreUnavailableError,
-    WithdrawnError,
-)
+from bot.errors import EngineBrokenError, EngineClosedError, StoreUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +33,7 @@ NUM_ATTEMPTS = 20
 
 
 class Delivery:
-    """The way of an utterance in, and of its reply out."""
+    """Takes utterances in and has them answered; see Responder for one of them."""
 
     def __init__(
         self,
@@ -55,17 +45,19 @@ class Delivery:
         admission: Admission,
         outbox: Outbox,
     ) -> None:
-        self._conversation = conversation
         self._erasures = erasures
         self._inbox = inbox
         self._history = history
         self._admission = admission
         self._outbox = outbox
+        self._responder = Responder(
+            conversation=conversation, history=history, inbox=inbox, outbox=outbox
+        )
         self._lines: dict[Scope, deque[Ticket]] = {}
         self._workers: dict[Scope, asyncio.Task[None]] = {}
-        self._recordings: set[asyncio.Future[bool]] = set()
+        self._recordings: set[asyncio.Task[None]] = set()
         self._tickets: dict[int, Ticket] = {}
-        self._finished = RecentIds(NUM_REMEMBERED_IDS)
+        self._finished: deque[int] = deque(maxlen=NUM_REMEMBERED_IDS)
         self._courier: Courier | None = None
         self._stopping = False
         self._has_unfinished = True  # rows in the inbox that no ticket stands for
@@ -80,10 +72,11 @@ class Delivery:
         if said.message_id in self._tickets or said.message_id in self._finished:
             return
         self._admission.admit(said.author_id)
-        recording = asyncio.ensure_future(self._record(said))
-        self._recordings.add(recording)
-        recording.add_done_callback(self._recordings.discard)
-        self._enqueue(Ticket(said, recording))
+        ticket = Ticket(said)
+        ticket.recording = asyncio.create_task(self._record(ticket))
+        self._recordings.add(ticket.recording)
+        ticket.recording.add_done_callback(self._recordings.discard)
+        self._enqueue(ticket)
 
     async def start(self, courier: Courier) -> None:
         """Begin to answer, what was left unfinished first; call it at every new connection."""
@@ -93,7 +86,7 @@ class Delivery:
             # What an earlier run left is older than what came while we started.
             if scope not in self._workers:
                 self._lines[scope] = deque(sorted(line, key=lambda one: one.said.message_id))
-                self._employ(scope)
+                self._start_worker(scope, courier)
 
     async def stop(self, within_seconds: float) -> None:
         """Begin no further reply, finish what runs, and hand back what does not finish in time.
@@ -159,118 +152,49 @@ class Delivery:
         scope = ticket.said.scope
         self._lines.setdefault(scope, deque()).append(ticket)
         if scope not in self._workers and self._courier is not None:
-            self._employ(scope)
+            self._start_worker(scope, self._courier)
 
-    def _employ(self, scope: Scope) -> None:
+    def _start_worker(self, scope: Scope, courier: Courier) -> None:
         self._workers[scope] = asyncio.create_task(
-            self._work(scope), name=f"scope {scope.channel_id}"
+            self._work(scope, courier), name=f"scope {scope.channel_id}"
         )
 
-    async def _work(self, scope: Scope) -> None:
+    async def _work(self, scope: Scope, courier: Courier) -> None:
         line = self._lines[scope]
         try:
             while line and not self._stopping:
-                await self._serve_next(line)
+                await self._serve_next(line, courier)
         finally:
             del self._workers[scope]
             if not line:
                 del self._lines[scope]
 
-    async def _serve_next(self, line: deque[Ticket]) -> None:
+    async def _serve_next(self, line: deque[Ticket], courier: Courier) -> None:
         """Serve the first ticket and take it out of the line, whatever happens."""
         ticket = line[0]
+        message_id = ticket.said.message_id
         try:
-            await self._serve(ticket)
-        except Exception:
-            logger.exception("Message %s could not be answered.", ticket.said.message_id)
-            await self._apologise(ticket)
-        finally:
-            line.popleft()
-            self._leave(ticket)
-
-    def _leave(self, ticket: Ticket) -> None:
-        del self._tickets[ticket.said.message_id]
-        self._admission.release(ticket.said.author_id)
-        self._finished.add(ticket.said.message_id)
-
-    async def _serve(self, ticket: Ticket) -> None:
-        """Answer one utterance and say so in the inbox; what is not done stays there."""
-        if self._courier is None:
-            return
-        try:
-            is_done = await self._answer(ticket, self._courier)
+            if not await self._responder.serve(ticket, courier):
+                self._has_unfinished = True
         except EngineClosedError:
-            return
+            pass  # the inbox has it for the next start
         except EngineBrokenError:
             self.broken.set()
-            return
-        if ticket.is_repeated:
-            return  # whoever took it in before sees to it
-        if is_done:
-            await self._close(ticket.said.message_id)
-        else:
-            self._has_unfinished = True
-
-    async def _answer(self, ticket: Ticket, courier: Courier) -> bool:
-        """Respond and send; whether nothing is left to do for this utterance."""
-        message_id = ticket.said.message_id
-        if ticket.entry is not None and ticket.entry.reply_text is not None:
-            reply = Reply(ticket.entry.reply_text, ticket.entry.reply_turn_id)
-            return await self._outbox.resume(courier, ticket, reply, len(ticket.entry.sent_ids))
-        try:
-            async with courier.typing(ticket.said.scope.channel_id):
-                said, reply = await self._respond(ticket)
-        except (WithdrawnError, ScopeMovedError):
-            logger.info("The reply to message %s was dropped.", message_id)
-            return True
-        except (EngineClosedError, EngineBrokenError):
-            raise
-        except ChatError as error:
-            logger.info("Message %s gets a sentence: %s", message_id, type(error).__name__)
-            return await self._outbox.notify(courier, ticket, error)
-        if ticket.said.text != said.text:
-            with suppress(StoreUnavailableError):  # it was edited while its reply was made
-                await self._history.revise(message_id, ticket.said.text)
-        return await self._outbox.send(courier, ticket, reply)
-
-    async def _respond(self, ticket: Ticket) -> tuple[Utterance, Reply]:
-        """What was said, and the reply; asked for once more where the engine got stuck.
-
-        It is begun while the utterance is noted. Raises WithdrawnError for a repeated one.
-        """
-        try:
-            return await self._respond_once(ticket)
-        except EngineStuckError:
-            logger.info("Message %s waits for a new engine.", ticket.said.message_id)
-            return await self._respond_once(ticket)
-        finally:
-            if not await asyncio.shield(ticket.recording):
-                raise WithdrawnError
-
-    async def _respond_once(self, ticket: Ticket) -> tuple[Utterance, Reply]:
-        said = ticket.said  # read at the last moment: an edit may have come
-        return said, await self._conversation.respond(said, ticket.cancellation, ticket.recording)
-
-    async def _apologise(self, ticket: Ticket) -> None:
-        """Say that a fault of ours came between; the message is not tried again."""
-        try:
-            if self._courier is not None:
-                await self._outbox.notify(self._courier, ticket, OwnFaultError())
-            await self._close(ticket.said.message_id)
         except Exception:
-            # The worker has to go on: other messages wait behind this one.
-            logger.exception("Message %s got no apology either.", ticket.said.message_id)
+            logger.exception("Message %s could not be answered.", message_id)
+            await self._responder.apologise(ticket, courier)
+        finally:
+            line.popleft()
+            del self._tickets[message_id]
+            self._admission.release(ticket.said.author_id)
+            self._finished.append(message_id)
 
-    async def _record(self, said: Utterance) -> bool:
-        """Note `said` in the inbox; whether it is new. Without a database it counts as new."""
-        try:
-            return await self._inbox.record(said)
-        except StoreUnavailableError:
-            return True
-
-    async def _close(self, message_id: int) -> None:
+    async def _record(self, ticket: Ticket) -> None:
+        """Note the utterance in the inbox; without a database it counts as new."""
         with suppress(StoreUnavailableError):
-            await self._inbox.close(message_id)
+            if not await self._inbox.record(ticket.said):
+                ticket.is_repeated = True
+                ticket.cancellation.cancel()
 
     async def _take_up_unfinished(self) -> None:
         """Make tickets of the inbox's rows that are not done and have none."""
@@ -294,7 +218,8 @@ class Delivery:
             return
         is_too_late = entry.reply_text is None and not self._outbox.is_recent(said)
         if entry.attempts > NUM_ATTEMPTS or is_too_late:
-            await self._close(said.message_id)
+            with suppress(StoreUnavailableError):
+                await self._inbox.close(said.message_id)
             return
         self._admission.readmit(said.author_id)
-        self._enqueue(left_over(entry))
+        self._enqueue(Ticket(said, entry))

@@ -1,4 +1,7 @@
-"""What delivery needs of the inbox and of Discord, as Protocols."""
+"""What delivery needs of the store (an inbox) and of Discord (a courier), as Protocols.
+
+With the data that go through them, and the ways in which sending can fail.
+"""
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -10,7 +11,6 @@ import aiohttp
 import discord
 
 from bot.delivery.ports import MessageGoneError, Part, SendError, SendRefusedError, SendTroubleError
-from bot.delivery.recent_ids import RecentIds
 from bot.dialogue.turn import Utterance
 from bot.errors import ChatError, StoreUnavailableError
 from bot.ports import ServerStore
@@ -58,7 +58,7 @@ class DiscordCourier:
         self._outgoing = outgoing
         self._clock = clock
         self._closed_until: dict[int, float] = {}
-        self._notice_ids = RecentIds(NUM_NOTICES)
+        self._notice_ids: deque[int] = deque(maxlen=NUM_NOTICES)
         self._removals: set[asyncio.Task[None]] = set()
 
     def may_write(self, channel_id: int) -> bool:
@@ -90,7 +90,7 @@ class DiscordCourier:
                 nonce=_notice_nonce(said.message_id),
             )
         )
-        self._notice_ids.add(notice_id)
+        self._notice_ids.append(notice_id)
         return notice_id
 
     async def say(self, said: Utterance, error: ChatError) -> int | None:

@@ -1,17 +1,17 @@
-"""What conversation and delivery need of the rooms below and beside them, as Protocols."""
+"""What the client and the cogs need of the store beyond the conversation, as Protocols."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-T = TypeVar("T")
+BOT_ITSELF = 0  # the guild id under which ServerStore keeps what belongs to no server
 
 
 class ServerStore(Protocol):
     """What is kept for a server, and the language of a member."""
 
     async def setting(self, guild_id: int, name: str) -> str | None:
-        """A stored value; guild 0 stands for the bot itself."""
+        """A stored value; None where there is none."""
         ...
 
     async def save_setting(self, guild_id: int, name: str, value: str) -> None:

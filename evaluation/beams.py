@@ -8,8 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from bot.answering.reply_maker import ContextLimits
-from bot.dialogue.context import build_context
+from bot.dialogue.context import ContextBudget, build_context
 from bot.dialogue.prompt import decode_reply
 from bot.dialogue.reply import tidy
 from bot.dialogue.sampling import SamplingParams
@@ -23,7 +22,7 @@ from evaluation.voices import OpenVoice, Spoken, budget_of, limits_for, weights_
 class BeamVoice:
     """Implements evaluation.voices.Voice, one dialogue at a time."""
 
-    def __init__(self, reader: ModelReader, num_beams: int, limits: ContextLimits) -> None:
+    def __init__(self, reader: ModelReader, num_beams: int, limits: ContextBudget) -> None:
         self._reader = reader
         self._limits = limits
         self._num_beams = num_beams

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bot.answering.ports import Scores
-from bot.answering.reply_maker import ContextLimits, Speaker
+from bot.answering.reply_maker import Speaker
 from bot.dialogue.blocked import is_blocked
 from bot.dialogue.context import ContextBudget, build_context, fit_window
 from bot.dialogue.prompt import decode_reply
@@ -37,7 +37,7 @@ from bot.errors import NoFitReplyError
 from bot.settings.settings import MODELS_FOLDER, Settings
 from bot.startup.reverse_model import check_same_vocabulary, find_reverse_model
 
-LIMITS = ContextLimits(num_tokens=256, num_turns=16)  # the bot's defaults for DialoGPT
+LIMITS = ContextBudget(num_tokens=256, num_turns=16)  # the bot's defaults for DialoGPT
 _DEADLINE_SECONDS = 600.0
 _LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 _HASH_LENGTH = 12
@@ -138,7 +138,7 @@ class OpenVoice:
     """A voice and what it speaks with; `revision` is a commit, or a hash of the weights."""
 
     voice: Voice
-    limits: ContextLimits
+    limits: ContextBudget
     device: str
     dtype: str
     revision: str
@@ -152,7 +152,7 @@ class OpenModel:
     engine: Engine
     tokenizer: TokenizerThread
     revision: str
-    limits: ContextLimits
+    limits: ContextBudget
     reverse: Engine | None = None
     reverse_revision: str | None = None
 
@@ -205,13 +205,13 @@ async def open_model(
         yield replace(opened, reverse=reverse, reverse_revision=reverse_revision)
 
 
-def limits_for(model: str) -> ContextLimits:
+def limits_for(model: str) -> ContextBudget:
     """What the bot lets `model` see where nobody has set it."""
     settings = Settings(model=model)
-    return ContextLimits(settings.context_tokens, settings.num_context_turns)
+    return ContextBudget(settings.context_tokens, settings.num_context_turns)
 
 
-def budget_of(window: int, params: SamplingParams, limits: ContextLimits) -> ContextBudget:
+def budget_of(window: int, params: SamplingParams, limits: ContextBudget) -> ContextBudget:
     """What the bot's context may hold beside a reply."""
     num_tokens, _ = fit_window(window, params.max_new_tokens, limits.num_tokens)
     return ContextBudget(num_tokens, limits.num_turns)

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 from bot.answering.conversation import Conversation
 from bot.answering.erasures import Erasures
-from bot.answering.reply_maker import ContextLimits, Speaker
+from bot.answering.reply_maker import Speaker
 from bot.delivery.admission import Admission, AdmissionLimits
 from bot.delivery.delivery import Delivery
 from bot.delivery.outbox import Outbox
+from bot.dialogue.context import ContextBudget
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Scope, Utterance
 from bot.store.database.database import Database
@@ -59,7 +60,7 @@ class Rooms:
             speaker=Speaker(
                 engine=self.engine,
                 tokenizer=InlineTokenizerThread(),
-                limits=ContextLimits(self.num_tokens, self.num_turns),
+                limits=ContextBudget(self.num_tokens, self.num_turns),
                 deadline_seconds=60,
             ),
             history=self.history,
@@ -111,13 +112,13 @@ def said(
 
 
 async def idle(rooms: Rooms) -> None:
-    """Return when nobody waits for a reply."""
+    """Return when no message waits for a reply."""
     while rooms.delivery.num_pending:  # noqa: ASYNC110  # there is nothing else to wait for
         await asyncio.sleep(0)
 
 
 async def settled(rooms: Rooms) -> None:
-    """Return when nobody waits for a reply and the bot has stopped."""
+    """Return when no message waits for a reply and the bot has stopped."""
     await idle(rooms)
     await rooms.delivery.stop(within_seconds=30)
 

@@ -1,15 +1,17 @@
-"""Goes on with a text, as next-word prediction does; the engine that answers does it, too.
+"""Text completion: goes on with a text by next-word prediction, on the engine that answers.
 
-Nothing of it is stored or logged: it belongs to no conversation.
+Three parts, in their order: what may be asked, the asking, and the outcome with the texts of its
+tokens. Nothing of it is stored or logged: it belongs to no conversation.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 from bot.dialogue.continuation import Attention, Continuation, Likely, Step
+from bot.dialogue.guards import IsBlocked
 from bot.dialogue.prompt import Tokenizer
 from bot.dialogue.sampling import Number, SamplingParams
 from bot.dialogue.text import is_blank
@@ -24,10 +26,11 @@ from bot.engine.protocol import (
 )
 from bot.errors import RefusedError, WrongInputError
 
+LENGTH = 50  # tokens that are added unless another number is wished for
+NO_REPEAT_NGRAM_SIZE = 2
+SAMPLING_OPTIONS = ("seed", "temperature", "top_k", "top_p")  # of /complete and of the terminal
 NUM_FIRST_STEPS = 5  # whose likeliest tokens may be shown
 _NUM_BEFORE = 60  # characters before a token: enough for a word that it would complete
-
-IsBlocked = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,40 @@ class Writing:
     attention: Attention | None
 
 
+def check_text(text: str) -> str:
+    """`text` as it is; raises WrongInputError where there is nothing to go on with."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise WrongInputError("The text is not valid UTF-8: write it again.") from None
+    if is_blank(text):
+        raise WrongInputError("The text is empty: write how it begins.")
+    return text
+
+
+def check_length(length: int, num_text_tokens: int, window: int) -> None:
+    """Raise WrongInputError where a text that fits leaves no room for `length` more tokens."""
+    room = window - num_text_tokens
+    if room > 0 and not 1 <= length <= room:
+        raise WrongInputError(
+            "After this text there is room for 1 to {room} more tokens in the model's window "
+            "of {window}: --length cannot be {length}.",
+            window=window,
+            room=room,
+            length=length,
+        )
+
+
+def params_for(defaults: SamplingParams, wished: Mapping[str, Number | None]) -> SamplingParams:
+    """`defaults` with no repeated pair of tokens, and what is `wished` for where it is not None.
+
+    Raises InvalidSettingError.
+    """
+    values = {name: value for name, value in wished.items() if value is not None}
+    values.setdefault("no_repeat_ngram_size", NO_REPEAT_NGRAM_SIZE)
+    return replace(defaults, **values)  # type: ignore[arg-type]  # mypy: one type for all fields
+
+
 class Writer:
     """Asks the engine for one text at a time: each holds memory of its own beside the replies'.
 
@@ -70,7 +107,7 @@ class Writer:
         self._engine = engine
         self._tokenizer = tokenizer
         self._deadline_seconds = deadline_seconds
-        self._is_blocked = is_blocked or _says_all
+        self._is_blocked = is_blocked or (lambda _: False)
         self._turn = asyncio.Lock()
 
     async def write(self, wish: Wish) -> Writing:
@@ -84,31 +121,7 @@ class Writer:
         request = PredictionRequest(text_ids, wish.params, wish.length, wish.layer, deadline)
         async with self._turn:
             prediction = await self._engine.predict(request)
-        return await self._tokenizer.run(partial(_spell, prediction, self._is_blocked))
-
-
-def check_length(length: int, num_text_tokens: int, window: int) -> None:
-    """Raise WrongInputError where a text that fits leaves no room for `length` more tokens."""
-    room = window - num_text_tokens
-    if room > 0 and not 1 <= length <= room:
-        raise WrongInputError(
-            "After this text there is room for 1 to {room} more tokens in the model's window "
-            "of {window}: --length cannot be {length}.",
-            window=window,
-            room=room,
-            length=length,
-        )
-
-
-def _says_all(_: str) -> bool:
-    return False
-
-
-def _check_words(text: str, is_blocked: IsBlocked) -> None:
-    if is_blocked(text):
-        raise RefusedError(
-            "There are words in it that I don't say: please try again, or start another text."
-        )
+        return await self._tokenizer.run(partial(_decode, prediction, self._is_blocked))
 
 
 def _encode(text: str, is_blocked: IsBlocked, tokenizer: Tokenizer) -> tuple[int, ...]:
@@ -119,48 +132,25 @@ def _encode(text: str, is_blocked: IsBlocked, tokenizer: Tokenizer) -> tuple[int
     return text_ids
 
 
-def _spell(prediction: Prediction, is_blocked: IsBlocked, tokenizer: Tokenizer) -> Writing:
+def _decode(prediction: Prediction, is_blocked: IsBlocked, tokenizer: Tokenizer) -> Writing:
     continuation = continuation_of(prediction, tokenizer)
     _check_words(continuation.text, is_blocked)
     first_steps = []
     for number, step in enumerate(continuation.steps[:NUM_FIRST_STEPS]):
         ids = continuation.ids[: continuation.num_text_tokens + number]
         before = tokenizer.decode(ids)[-_NUM_BEFORE:]
-        sayable = [token for token in step.likeliest if not is_blocked(before + token.text)]
-        first_steps.append(replace(step, likeliest=tuple(sayable)))
+        unblocked = [token for token in step.likeliest if not is_blocked(before + token.text)]
+        first_steps.append(replace(step, likeliest=tuple(unblocked)))
     shown = prediction.attention
-    attention = None if shown is None else attention_of(shown, continuation, tokenizer)
+    attention = None if shown is None else _attention_of(shown, continuation, tokenizer)
     return Writing(continuation, tuple(first_steps), attention)
 
 
-LENGTH = 50  # tokens that are added unless another number is wished for
-
-
-NO_REPEAT_NGRAM_SIZE = 2
-
-
-SAMPLING_OPTIONS = ("seed", "temperature", "top_k", "top_p")  # of the command line
-
-
-def check_text(text: str) -> str:
-    """`text` as it is; raises WrongInputError where there is nothing to go on with."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise WrongInputError("The text is not valid UTF-8: write it again.") from None
-    if is_blank(text):
-        raise WrongInputError("The text is empty: write how it begins.")
-    return text
-
-
-def params_for(defaults: SamplingParams, wished: Mapping[str, Number | None]) -> SamplingParams:
-    """`defaults` with no repeated pair of tokens, and what is `wished` for where it is not None.
-
-    Raises InvalidSettingError.
-    """
-    values = {name: value for name, value in wished.items() if value is not None}
-    values.setdefault("no_repeat_ngram_size", NO_REPEAT_NGRAM_SIZE)
-    return replace(defaults, **values)  # type: ignore[arg-type]  # mypy: one type for all fields
+def _check_words(text: str, is_blocked: IsBlocked) -> None:
+    if is_blocked(text):
+        raise RefusedError(
+            "There are words in it that I don't say: please try again, or start another text."
+        )
 
 
 def continuation_of(prediction: Prediction, tokenizer: Tokenizer) -> Continuation:
@@ -174,26 +164,13 @@ def continuation_of(prediction: Prediction, tokenizer: Tokenizer) -> Continuatio
         added=added,
         ids=ids,
         num_text_tokens=num_text_tokens,
-        steps=tuple(_step(step, tokenizer) for step in prediction.steps),
+        steps=tuple(_step_of(step, tokenizer) for step in prediction.steps),
         ended=prediction.ended,
         seed=prediction.seed,
     )
 
 
-def attention_of(
-    shown: LayerAttention, continuation: Continuation, tokenizer: Tokenizer
-) -> Attention:
-    """What a layer looks at, with the texts of the tokens."""
-    return Attention(
-        layer=shown.layer,
-        num_layers=shown.num_layers,
-        num_text_tokens=continuation.num_text_tokens,
-        tokens=tuple(map(tokenizer.token_text, continuation.ids)),
-        weights=shown.weights,
-    )
-
-
-def _step(step: PredictedStep, tokenizer: Tokenizer) -> Step:
+def _step_of(step: PredictedStep, tokenizer: Tokenizer) -> Step:
     def likely(prospect: Prospect) -> Likely:
         return Likely(
             token_id=prospect.token_id,
@@ -203,3 +180,15 @@ def _step(step: PredictedStep, tokenizer: Tokenizer) -> Step:
         )
 
     return Step(likely(step.drawn), tuple(map(likely, step.likeliest)), step.survivors)
+
+
+def _attention_of(
+    shown: LayerAttention, continuation: Continuation, tokenizer: Tokenizer
+) -> Attention:
+    return Attention(
+        layer=shown.layer,
+        num_layers=shown.num_layers,
+        num_text_tokens=continuation.num_text_tokens,
+        tokens=tuple(map(tokenizer.token_text, continuation.ids)),
+        weights=shown.weights,
+    )

@@ -19,7 +19,7 @@ from bot.errors import ScopeMovedError, StoreUnavailableError, WithdrawnError
 
 logger = logging.getLogger(__name__)
 
-NUM_TRIES = 3  # a scope's head may move under a reply (a swipe, another machine): answer anew
+NUM_TRIES = 3  # a scope's head may move under a reply (a swipe, another machine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Conversation:
     """Turns an utterance into a reply that is remembered.
 
     `num_turns` bounds the path that is read for a context; after `idle` of silence a
-    conversation starts anew (None: never).
+    conversation begins with an empty context (None: never).
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Conversation:
         return turn.turn_id if turn.epoch == origin_head.epoch else None
 
     async def _remember(self, draft: Draft, recollection: Recollection) -> Reply | None:
-        """Store the exchange; None when the head moved within its epoch: answer anew."""
+        """Store the exchange; None when the head moved within its epoch: answer once more."""
         if recollection.head is None:
             return Reply(draft.text, turn_id=None)
         try:
@@ -183,7 +183,7 @@ def _draft(said: Utterance, recollection: Recollection, answer: Answer, latency_
         parent_id=recollection.parent_id,
         text=answer.text,
         num_tokens=(answer.context.num_said_tokens, len(completion.ids)),
-        tokenizer=answer.tokenizer,
+        tokenizer=answer.context.tokenizer,
         context_start_id=answer.context.start_id,
         num_prompt_tokens=completion.num_prompt_tokens,
         model=answer.engine.model,

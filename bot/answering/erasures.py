@@ -4,7 +4,7 @@ from bot.engine.protocol import Engine
 
 
 class Erasures:
-    """How many there were since the start, and what they mean to the engine that keeps prefixes.
+    """The number of erasures since the start, which the engine that keeps prefixes is told.
 
     Used from one event loop. Read `num` before the words that a request is made of.
     """

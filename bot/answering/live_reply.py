@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
+from bot.dialogue.guards import IsBlocked
 from bot.dialogue.prompt import decode_reply
 from bot.engine.protocol import TokenizerThread
 
 ShowDraft = Callable[[str], None]
 
 
-class DraftStream:
+class LiveReply:
     """The whole words of a reply so far, as its tokens come; nothing that is blocked.
 
     `show` is called in the event loop in which this was made, with a longer text each time. The
@@ -18,10 +19,7 @@ class DraftStream:
     """
 
     def __init__(
-        self,
-        tokenizer: TokenizerThread,
-        show: ShowDraft,
-        is_blocked: Callable[[str], bool] | None,
+        self, tokenizer: TokenizerThread, show: ShowDraft, is_blocked: IsBlocked | None
     ) -> None:
         self._tokenizer = tokenizer
         self._show = show

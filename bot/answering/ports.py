@@ -1,4 +1,7 @@
-"""What answering needs of the store, as Protocols, and the data that go between."""
+"""What answering needs of the store: two Protocols, and the data that go through them.
+
+The data also go on from here: the terminal shows a Draft, `/status` a ScopeStatus.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -80,7 +83,7 @@ class HistoryStore(Protocol):
     """The tree of turns. Every method raises StoreUnavailableError when the database is away."""
 
     async def head(self, scope: Scope) -> Head:
-        """Where `scope` stands; a scope that nobody used yet has an empty Head."""
+        """Where `scope` stands; a scope that was never used has an empty Head."""
         ...
 
     async def standing(self, scope: Scope, place: Place, num_turns: int) -> Standing:

@@ -7,15 +7,15 @@ candidate costs nothing.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isfinite
 
 from bot.answering.ports import Rejected, Scores
-from bot.dialogue.guards import Fault, find_fault
+from bot.dialogue.guards import Fault, IsBlocked, find_fault
 from bot.dialogue.prompt import Tokenizer, decode_reply, encode_turn
-from bot.dialogue.ranking import WEIGHTS, Candidate, Logprobs, Standing, Weights, rank
+from bot.dialogue.ranking import WEIGHTS, Candidate, Logprobs, Ranked, Weights, rank
 from bot.dialogue.reply import tidy
 from bot.engine.protocol import (
     Cancellation,
@@ -28,7 +28,6 @@ from bot.engine.protocol import (
 from bot.errors import EngineError, WithdrawnError
 
 logger = logging.getLogger(__name__)
-IsBlocked = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class _Decoded:
     """Completions as the tokenizer read them, each with its fault, and what scoring needs."""
 
     candidates: tuple[Candidate, ...]
@@ -104,47 +103,47 @@ class Ranker:
     async def judge(self, completions: Sequence[Completion], occasion: Occasion) -> Judgement:
         """The best fit one of `completions`. Raises WithdrawnError where it was cancelled."""
         # In the tokenizer's thread: many long candidates take their time.
-        read = await self._tokenizer.run(
-            partial(_read, completions, occasion, is_blocked=self._is_blocked)
+        decoded = await self._tokenizer.run(
+            partial(_decode, completions, occasion, is_blocked=self._is_blocked)
         )
-        fit = read.fit
+        fit = decoded.fit
         if len(fit) < 2:
-            return _judgement(read, [(i, _scores(read.candidates[i])) for i in fit])
+            return _judgement(decoded, [(i, _scores(decoded.candidates[i])) for i in fit])
         if occasion.cancellation.cancelled:
             raise WithdrawnError
-        candidates = await self._scored(completions, read, occasion)
+        candidates = await self._scored(completions, decoded, occasion)
         if occasion.cancellation.cancelled:
             raise WithdrawnError
         ranked = rank(candidates, self._weights)
-        return _judgement(read, [(fit[one.index], _ranked_scores(one)) for one in ranked])
+        return _judgement(decoded, [(fit[one.index], _ranked_scores(one)) for one in ranked])
 
     async def _scored(
-        self, completions: Sequence[Completion], read: _Read, occasion: Occasion
+        self, completions: Sequence[Completion], decoded: _Decoded, occasion: Occasion
     ) -> list[Candidate]:
         """The fit candidates with the likelihoods that the weights ask for."""
-        fit = [completions[i] for i in read.fit]
+        fit = [completions[i] for i in decoded.fit]
         seconds = max(0.0, occasion.deadline - time.monotonic())
         alone, back = await asyncio.gather(
-            _known(self._alone(fit, read), "their likelihood alone", seconds, len(fit)),
-            _known(self._back(fit, read), "the reverse model", seconds, len(fit)),
+            _in_time(self._alone(fit, decoded), "their likelihood alone", seconds, len(fit)),
+            _in_time(self._back(fit, decoded), "the reverse model", seconds, len(fit)),
         )
         return [
-            replace(read.candidates[i], alone=alone[place], back=back[place])
-            for place, i in enumerate(read.fit)
+            replace(decoded.candidates[i], alone=alone[number], back=back[number])
+            for number, i in enumerate(decoded.fit)
         ]
 
-    async def _alone(self, fit: Sequence[Completion], read: _Read) -> list[Logprobs]:
+    async def _alone(self, fit: Sequence[Completion], decoded: _Decoded) -> list[Logprobs]:
         if not self._weights.antilm:
             return [()] * len(fit)
         # with the end that the model drew: a chat model ends turns with another than its texts
-        passages = [Passage((read.end_id,), _ended(one, one.end_id)) for one in fit]
+        passages = [Passage((decoded.end_id,), _ended(one, one.end_id)) for one in fit]
         return await self._engine.score(passages)
 
-    async def _back(self, fit: Sequence[Completion], read: _Read) -> list[Logprobs]:
+    async def _back(self, fit: Sequence[Completion], decoded: _Decoded) -> list[Logprobs]:
         if self._reverse is None or not self._weights.reverse:
             return [()] * len(fit)
-        turns = [_ended(one, read.end_id) for one in fit]
-        passages = back_passages(turns, read.said_ids, self._reverse.info.window)
+        turns = [_ended(one, decoded.end_id) for one in fit]
+        passages = back_passages(turns, decoded.said_ids, self._reverse.info.window)
         return await self._reverse.score(passages)
 
 
@@ -161,7 +160,7 @@ def back_passages(
     return [Passage(prompt, said_ids[:room]) for prompt in prompts]
 
 
-async def _known(
+async def _in_time(
     scoring: Awaitable[list[Logprobs]], term: str, seconds: float, count: int
 ) -> list[Logprobs]:
     """What is scored within `seconds`; where it fails nothing for each, and the log says so."""
@@ -175,28 +174,22 @@ async def _known(
         return [()] * count
 
 
-def _read(
+def _decode(
     completions: Sequence[Completion],
     occasion: Occasion,
     tokenizer: Tokenizer,
     is_blocked: IsBlocked | None,
-) -> _Read:
-    candidates = tuple(
-        Candidate(
-            tidy(
-                decode_reply(completion.ids, tokenizer),
-                cut_off=completion.finish_reason is FinishReason.LENGTH,
-            ),
-            completion.logprobs,
-        )
-        for completion in completions
-    )
+) -> _Decoded:
+    texts = [
+        tidy(decode_reply(one.ids, tokenizer), cut_off=one.finish_reason is FinishReason.LENGTH)
+        for one in completions
+    ]
+    candidates = tuple(map(Candidate, texts, (one.logprobs for one in completions)))
     faults = tuple(
-        find_fault(candidate.text, occasion.said, occasion.own_turns, is_blocked)
-        for candidate in candidates
+        find_fault(text, occasion.said, occasion.own_turns, is_blocked) for text in texts
     )
     said_ids = encode_turn(occasion.said, tokenizer) if len(completions) > 1 else ()
-    return _Read(candidates, faults, tuple(said_ids), tokenizer.end_of_text_id)
+    return _Decoded(candidates, faults, tuple(said_ids), tokenizer.end_of_text_id)
 
 
 def _ended(completion: Completion, end_id: int | None) -> tuple[int, ...]:
@@ -206,18 +199,18 @@ def _ended(completion: Completion, end_id: int | None) -> tuple[int, ...]:
     return completion.ids
 
 
-def _judgement(read: _Read, fit: Sequence[tuple[int, Scores]]) -> Judgement:
+def _judgement(decoded: _Decoded, fit: Sequence[tuple[int, Scores]]) -> Judgement:
     """`fit`: the places of the fit candidates and their scores, best first."""
     unfit = [
         Rejected(candidate.text, {"fault": fault.value, **_scores(candidate)})
-        for candidate, fault in zip(read.candidates, read.faults, strict=True)
+        for candidate, fault in zip(decoded.candidates, decoded.faults, strict=True)
         if fault is not None
     ]
     if not fit:
         return Judgement(None, tuple(unfit))
     (best, scores), *others = fit
-    beaten = [Rejected(read.candidates[i].text, scores) for i, scores in others]
-    return Judgement(Chosen(best, read.candidates[best].text, scores), (*beaten, *unfit))
+    beaten = [Rejected(decoded.candidates[i].text, scores) for i, scores in others]
+    return Judgement(Chosen(best, decoded.candidates[best].text, scores), (*beaten, *unfit))
 
 
 def _scores(candidate: Candidate) -> dict[str, float | str]:
@@ -225,13 +218,13 @@ def _scores(candidate: Candidate) -> dict[str, float | str]:
     return {"mean_logprob": mean} if isfinite(mean) else {}
 
 
-def _ranked_scores(standing: Standing) -> Mapping[str, float | str]:
-    features = standing.features
+def _ranked_scores(ranked: Ranked) -> Mapping[str, float | str]:
+    features = ranked.features
     known = {
         "mean_logprob": features.likelihood,
         "mean_logprob_alone": features.alone,
         "mean_logprob_back": features.back,
         "num_tokens": features.num_tokens,
-        "score": standing.score,
+        "score": ranked.score,
     }
     return {name: value for name, value in known.items() if value is not None and isfinite(value)}

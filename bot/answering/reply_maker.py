@@ -2,15 +2,15 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from operator import attrgetter
 
-from bot.answering.live_reply import DraftStream, ShowDraft
+from bot.answering.live_reply import LiveReply, ShowDraft
 from bot.answering.ports import Rejected, Scores
 from bot.answering.ranker import Occasion, Ranker
 from bot.dialogue.context import Context, ContextBudget, build_context, fit_window
+from bot.dialogue.guards import IsBlocked
 from bot.dialogue.ranking import WEIGHTS, Weights
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Role, Turn, Utterance
@@ -25,18 +25,6 @@ from bot.engine.protocol import (
 from bot.errors import EngineMemoryError, NoFitReplyError
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ContextLimits:
-    """The most that a context holds, the utterance included."""
-
-    num_tokens: int
-    num_turns: int
-
-    def shorter(self) -> "ContextLimits":
-        """Half of the tokens, and the last exchange with the utterance."""
-        return ContextLimits(max(1, self.num_tokens // 2), min(3, self.num_turns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +51,6 @@ class Answer:
     completion: Completion
     context: Context
     params: SamplingParams
-    tokenizer: str
     engine: EngineInfo
     rejected: tuple[Rejected, ...]
     scores: Scores
@@ -81,9 +68,9 @@ class Speaker:
         *,
         engine: Engine,
         tokenizer: TokenizerThread,
-        limits: ContextLimits,
+        limits: ContextBudget,
         deadline_seconds: float,
-        is_blocked: Callable[[str], bool] | None = None,
+        is_blocked: IsBlocked | None = None,
         reverse: Engine | None = None,
         weights: Weights = WEIGHTS,
     ) -> None:
@@ -92,7 +79,6 @@ class Speaker:
         self._limits = limits
         self._deadline_seconds = deadline_seconds
         self._is_blocked = is_blocked
-        self._vocabulary_name = ""
         self._ranker = Ranker(
             engine=engine,
             tokenizer=tokenizer,
@@ -135,26 +121,20 @@ class Speaker:
                     completion=completions[judgement.chosen.index],
                     context=context,
                     params=attempt,
-                    tokenizer=await self._vocabulary(),
                     engine=self._engine.info,
                     rejected=tuple(rejected),
                     scores=judgement.chosen.scores,
                 )
         raise NoFitReplyError
 
-    async def _vocabulary(self) -> str:
-        if not self._vocabulary_name:
-            self._vocabulary_name = await self._tokenizer.run(attrgetter("name"))
-        return self._vocabulary_name
-
-    def _ladder(self, params: SamplingParams) -> Iterator[tuple[SamplingParams, ContextLimits]]:
+    def _ladder(self, params: SamplingParams) -> Iterator[tuple[SamplingParams, ContextBudget]]:
         """What to try in turn: as asked; warmer; warmer and from a shorter context."""
         yield params, self._limits
         yield params.warmer(), self._limits
         yield params.warmer(), self._limits.shorter()
 
     async def _complete(
-        self, asked: Asked, limits: ContextLimits, *, is_memory_short: bool
+        self, asked: Asked, limits: ContextBudget, *, is_memory_short: bool
     ) -> tuple[Context, list[Completion], bool]:
         """Run the model, and once more with less when the memory is full; whether it is."""
         if not is_memory_short:
@@ -165,7 +145,7 @@ class Speaker:
         return *await self._generate(asked, limits.shorter()), True
 
     async def _generate(
-        self, asked: Asked, limits: ContextLimits
+        self, asked: Asked, limits: ContextBudget
     ) -> tuple[Context, list[Completion]]:
         num_tokens, _ = fit_window(
             self._engine.info.window, asked.params.max_new_tokens, limits.num_tokens
@@ -188,11 +168,11 @@ class Speaker:
         )
         if asked.show is None or asked.params.num_candidates > 1:
             return context, await self._engine.generate(request)
-        drafts = DraftStream(self._tokenizer, asked.show, self._is_blocked)
+        live = LiveReply(self._tokenizer, asked.show, self._is_blocked)
         try:
-            return context, await self._engine.generate(replace(request, on_token=drafts.add))
+            return context, await self._engine.generate(replace(request, on_token=live.add))
         finally:
-            await drafts.close()
+            await live.close()
 
 
 def _own_texts(turns: Sequence[Turn]) -> tuple[str, ...]:

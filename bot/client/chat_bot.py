@@ -1,4 +1,4 @@
-"""The Discord client: what it listens to, what it loads, and how it connects."""
+"""The Discord client: what it listens to, what it loads, and what it hands to the cogs."""
 
 import asyncio
 import logging
@@ -137,13 +137,8 @@ class ChatBot(commands.Bot):
             logger.info("Connected again.")
             return
         self._was_ready = True
-        logger.info("Invite me: %s", self.invite_url)
+        logger.info("Invite me: %s", invitation(self.application_id or 0))
         logger.info("Ready: %s (%s) in %s servers.", self.user, self.user.id, len(self.guilds))
-
-    @property
-    def invite_url(self) -> str:
-        """The link that adds the bot to a server."""
-        return invitation(self.application_id or 0)
 
 
 def invitation(application_id: int) -> str:

@@ -10,11 +10,10 @@ import discord
 from discord import app_commands
 
 from bot.errors import StoreUnavailableError
-from bot.ports import ServerStore
+from bot.ports import BOT_ITSELF, ServerStore
 
 logger = logging.getLogger(__name__)
 
-BOT_ITSELF = 0  # the guild id under which ServerStore keeps what belongs to no server
 EVERYWHERE = 0  # where the commands are, when they are not those of one server
 
 Tree = app_commands.CommandTree[Any]
@@ -25,7 +24,7 @@ async def sync_commands(
 ) -> None:
     """Send the commands to Discord if their definition is not what it has.
 
-    With `guild_id` they become that server's own and nobody else's, else everybody's. Whoever had
+    With `guild_id` they become that server's own, else all servers have them. The place that had
     them before loses them: where both are, every command appears twice.
     """
     guild = discord.Object(guild_id) if guild_id else None
@@ -37,7 +36,7 @@ async def sync_commands(
     try:
         known = await servers.setting(BOT_ITSELF, key)
     except StoreUnavailableError:
-        logger.warning("The commands are sent again: nobody knows whether they changed.")
+        logger.warning("The commands are sent again: whether they changed is not known.")
     if known == definition:
         logger.info("The slash commands are as Discord has them.")
         return
@@ -73,12 +72,12 @@ async def _clear_copies(tree: Tree, past_id: int, guild_id: int | None) -> None:
     try:
         await tree.sync(guild=past)
     except (discord.Forbidden, discord.NotFound) as error:
-        # We are no longer in that server: nobody sees its copies.
+        # The bot has left that server, where its copies are not shown either.
         logger.info("The commands of server %s stay as they are: %s", past_id, error)
 
 
 def _guild_id_in(definition: str | None) -> int:
-    """Whose own the commands were; EVERYWHERE when they were nobody's, or nobody knows."""
+    """The server whose own the commands were; EVERYWHERE when there was none, or none is known."""
     written = (definition or "").partition(":")[0]
     return int(written) if written.isdecimal() else EVERYWHERE
 

@@ -32,6 +32,11 @@ class ContextBudget:
         least = min(_EXCHANGE_AND_UTTERANCE, self.num_turns)
         return ContextBudget(max(1, self.num_tokens * 2 // 3), max(least, self.num_turns * 2 // 3))
 
+    def shorter(self) -> "ContextBudget":
+        """Half of the tokens, and the last exchange with the utterance."""
+        num_turns = min(_EXCHANGE_AND_UTTERANCE, self.num_turns)
+        return ContextBudget(max(1, self.num_tokens // 2), num_turns)
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -42,6 +47,7 @@ class Context:
     `start_id`: the oldest turn, None when the prompt begins with the utterance.
     `num_said_tokens`: of the whole utterance, without end-of-text, however much of it fits.
     `own_ids`: the bot's turns among `turns`, each (num_turn_tokens,).
+    `tokenizer`: the name of the vocabulary that all of these tokens are of.
     """
 
     turns: tuple[Turn, ...]
@@ -49,6 +55,7 @@ class Context:
     start_id: int | None
     num_said_tokens: int
     own_ids: tuple[tuple[int, ...], ...]
+    tokenizer: str
 
 
 def fit_window(window: int, max_new_tokens: int, context_tokens: int) -> tuple[int, int]:
@@ -85,6 +92,7 @@ def build_context(
         start_id=kept[0].turn_id if kept else None,
         num_said_tokens=len(tokenizer.encode(said)),
         own_ids=tuple(tuple(tokenizer.encode(turn.text)) for turn in kept if turn.role is Role.BOT),
+        tokenizer=tokenizer.name,
     )
 
 
@@ -106,20 +114,20 @@ def _start_of(answer: Turn) -> int:
 
 
 def _without_orphan(turns: list[Turn], tokenizer: Tokenizer) -> list[Turn]:
-    """`turns` without answers at the start whose question is not in the context.
+    """`turns` without answers at the start whose question is not in the context."""
+    starts = _possible_starts(turns, tokenizer)
+    return turns[starts[0] :] if starts else []
+
+
+def _possible_starts(turns: Sequence[Turn], tokenizer: Tokenizer) -> list[int]:
+    """The numbers of the turns that a context may begin with: the questions and the newest turn.
 
     Without its question an answer says little, and DialoGPT tells the speakers apart only by
     taking turns. The newest one stays, since it is what the member answers; chat templates
     refuse a dialogue that begins with the bot, so there it goes too.
     """
-    first = next((i for i, turn in enumerate(turns) if turn.role is Role.USER), None)
-    if first is not None:
-        return turns[first:]
-    return [] if tokenizer.has_chat_template else turns[-1:]
-
-
-def _fits(turns: Sequence[Turn], said: str, budget: ContextBudget, tokenizer: Tokenizer) -> bool:
-    return _fitting(turns, said, budget, tokenizer) is not None
+    newest = None if tokenizer.has_chat_template or not turns else turns[-1]
+    return [i for i, turn in enumerate(turns) if turn.role is Role.USER or turn is newest]
 
 
 def _fitting(
@@ -137,13 +145,14 @@ def _newest_that_fit(
     turns: list[Turn], said: str, budget: ContextBudget, tokenizer: Tokenizer
 ) -> list[Turn]:
     """As many of the newest turns as fit beside `said`; none where `said` fills the budget."""
-    questions = [i for i, turn in enumerate(turns) if turn.role is Role.USER]
+
+    def fits(start: int) -> bool:
+        return _fitting(turns[start:], said, budget, tokenizer) is not None
+
+    starts = _possible_starts(turns, tokenizer)
     # By halves, so that few wholes are rendered: fewer turns are never longer.
-    found = bisect_left(questions, x=True, key=lambda i: _fits(turns[i:], said, budget, tokenizer))
-    if found < len(questions):
-        return turns[questions[found] :]
-    newest = _without_orphan([turn for turn in turns[-1:] if turn.role is Role.BOT], tokenizer)
-    return newest if _fits(newest, said, budget, tokenizer) else []
+    found = bisect_left(starts, x=True, key=fits)
+    return turns[starts[found] :] if found < len(starts) else []
 
 
 def _end_of_utterance(said: str, num_tokens: int, tokenizer: Tokenizer) -> list[int]:

@@ -34,6 +34,8 @@ MAX_REPEATED_SHARE = 0.15
 _RUN = re.compile(r"(\S)\1{23,}|(\S{2,8}?)\2{11,}")
 _MAX_RUN_TEXT = 4000  # code points that are searched for runs
 
+IsBlocked = Callable[[str], bool]  # whether a text has words that are not said
+
 
 class Fault(StrEnum):
     """What makes a candidate unfit."""
@@ -49,7 +51,7 @@ def find_fault(
     text: str,
     said: str,
     own_turns: Sequence[str],
-    is_blocked: Callable[[str], bool] | None = None,
+    is_blocked: IsBlocked | None = None,
 ) -> Fault | None:
     """Why `text` is unfit to answer `said` after the bot's `own_turns` (oldest first), or None."""
     if is_blank(text):

@@ -67,7 +67,7 @@ SomeFeatures = TypeVar("SomeFeatures", bound=Features)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Ranked:
     """The place of a candidate among those that were ranked, from 0, and why it stands there."""
 
     index: int
@@ -75,14 +75,14 @@ class Standing:
     score: float
 
 
-def rank(candidates: Sequence[Candidate], weights: Weights = WEIGHTS) -> list[Standing]:
+def rank(candidates: Sequence[Candidate], weights: Weights = WEIGHTS) -> list[Ranked]:
     """The candidates, best first; among equals the first one.
 
     A likelihood that one of them lacks counts for none.
     """
     found = comparable([features_of(candidate) for candidate in candidates])
-    standings = [Standing(i, one, score(one, weights)) for i, one in enumerate(found)]
-    return sorted(standings, key=lambda standing: -standing.score)
+    ranked = [Ranked(i, one, score(one, weights)) for i, one in enumerate(found)]
+    return sorted(ranked, key=lambda one: -one.score)
 
 
 def score(features: Features, weights: Weights) -> float:

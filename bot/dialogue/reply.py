@@ -54,7 +54,7 @@ def tidy(text: str, *, cut_off: bool) -> str:
 def defang(text: str) -> str:
     """`text` with U+200B inside every mention, invitation and link without a scheme.
 
-    It reads the same, pings nobody and leads nowhere.
+    It reads the same, pings no one and leads nowhere.
     """
     return break_links(_MENTION.sub("@\u200b", text))
 

@@ -18,8 +18,9 @@ from bot.answering.completion import Wish, Writer, Writing, check_length
 from bot.answering.conversation import Conversation
 from bot.answering.erasures import Erasures
 from bot.answering.ports import HistoryStore, SamplingStore
-from bot.answering.reply_maker import ContextLimits, Speaker
+from bot.answering.reply_maker import Speaker
 from bot.dialogue.blocked import load_blocked_words
+from bot.dialogue.context import ContextBudget
 from bot.engine.checkpoints.checkpoint import is_hub_id, license_of, resolve_model
 from bot.engine.checks import EngineLimits
 from bot.engine.opening import open_engine, open_tokenizer
@@ -97,7 +98,7 @@ def build_conversation(
     speaker = Speaker(
         engine=foundation.engine,
         tokenizer=foundation.tokenizer,
-        limits=ContextLimits(settings.context_tokens, settings.num_context_turns),
+        limits=ContextBudget(settings.context_tokens, settings.num_context_turns),
         deadline_seconds=settings.reply_seconds,
         is_blocked=_blocked_words(settings),
         reverse=foundation.reverse,

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from bot.answering.ports import Rejected
-from bot.answering.reply_maker import ContextLimits, Speaker
+from bot.answering.reply_maker import Speaker
 from bot.dialogue.blocked import is_blocked
+from bot.dialogue.context import ContextBudget
 from bot.dialogue.guards import Fault, find_fault
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.protocol import Cancellation
@@ -55,7 +56,7 @@ def speaker(engine: ScriptedEngine) -> Speaker:
     return Speaker(
         engine=engine,
         tokenizer=InlineTokenizerThread(),
-        limits=ContextLimits(256, 8),
+        limits=ContextBudget(256, 8),
         deadline_seconds=math.inf,
         is_blocked=is_blocked,
     )

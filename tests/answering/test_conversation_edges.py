@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from bot.answering.reply_maker import ContextLimits
 from bot.dialogue.context import ContextBudget
 from bot.dialogue.reply import tidy
 from bot.dialogue.sampling import BOUNDS, SamplingParams, check
@@ -50,7 +49,7 @@ def test_a_context_is_cut_to_two_thirds(
 def test_the_last_try_has_half_of_the_tokens_and_one_exchange(
     limits: tuple[int, int], shorter: tuple[int, int]
 ) -> None:
-    assert ContextLimits(*limits).shorter() == ContextLimits(*shorter)
+    assert ContextBudget(*limits).shorter() == ContextBudget(*shorter)
 
 
 # What an owner's database may hold: a range that shrinks would refuse what is stored.

@@ -3,19 +3,19 @@
 import asyncio
 from collections.abc import Callable
 
-from bot.answering.live_reply import DraftStream
+from bot.answering.live_reply import LiveReply
 from tests.fakes import InlineTokenizerThread
 
 
 async def stream(text: str, is_blocked: Callable[[str], bool] | None = None) -> list[str]:
     """What is shown of `text`, a byte after the other."""
     shown: list[str] = []
-    drafts = DraftStream(InlineTokenizerThread(), shown.append, is_blocked)
+    live = LiveReply(InlineTokenizerThread(), shown.append, is_blocked)
     for byte in text.encode():
-        await asyncio.to_thread(drafts.add, 0, byte)
-        await asyncio.to_thread(drafts.add, 1, byte)
+        await asyncio.to_thread(live.add, 0, byte)
+        await asyncio.to_thread(live.add, 1, byte)
     await asyncio.sleep(0)
-    await drafts.close()
+    await live.close()
     return shown
 
 
@@ -36,9 +36,9 @@ async def test_a_blocked_word_is_never_shown() -> None:
 
 async def test_nothing_is_shown_after_the_end() -> None:
     shown: list[str] = []
-    drafts = DraftStream(InlineTokenizerThread(), shown.append, None)
-    drafts.add(0, ord("a"))
-    drafts.add(0, ord(" "))
-    await drafts.close()
+    live = LiveReply(InlineTokenizerThread(), shown.append, None)
+    live.add(0, ord("a"))
+    live.add(0, ord(" "))
+    await live.close()
     await asyncio.sleep(0)
     assert not shown

@@ -13,12 +13,13 @@ import simcord
 from bot.answering.completion import Writer
 from bot.answering.conversation import Conversation
 from bot.answering.erasures import Erasures
-from bot.answering.reply_maker import ContextLimits, Speaker
+from bot.answering.reply_maker import Speaker
 from bot.client.chat_bot import ChatBot, Services
 from bot.delivery.admission import Admission, AdmissionLimits
 from bot.delivery.delivery import Delivery
 from bot.delivery.outbox import Outbox
 from bot.dialogue.blocked import is_blocked
+from bot.dialogue.context import ContextBudget
 from bot.settings.settings import Settings
 from bot.store.database.database import Database
 from bot.store.history import SqlHistory
@@ -135,7 +136,7 @@ def _speaker(engine: ScriptedEngine, settings: Settings) -> Speaker:
     return Speaker(
         engine=engine,
         tokenizer=InlineTokenizerThread(),
-        limits=ContextLimits(settings.context_tokens, settings.num_context_turns),
+        limits=ContextBudget(settings.context_tokens, settings.num_context_turns),
         deadline_seconds=settings.reply_seconds,
     )
 

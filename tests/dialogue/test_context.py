@@ -52,7 +52,7 @@ def test_a_budget_is_cut_to_two_thirds_but_an_exchange_stays() -> None:
 
 def test_a_first_utterance_is_the_whole_prompt() -> None:
     context = build_context([], "hi", WIDE, BYTES)
-    assert context == Context((), (*b"hi", END_OF_TEXT_ID), None, 2, ())
+    assert context == Context((), (*b"hi", END_OF_TEXT_ID), None, 2, (), BYTES.name)
 
 
 def test_the_prompt_holds_the_turns_and_then_the_utterance() -> None:

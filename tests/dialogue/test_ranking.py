@@ -22,7 +22,7 @@ INF, NAN = math.inf, math.nan
 
 
 def order(*candidates: Candidate, weights: Weights = WEIGHTS) -> list[int]:
-    return [standing.index for standing in rank(candidates, weights)]
+    return [one.index for one in rank(candidates, weights)]
 
 
 def test_every_likelihood_is_a_mean_over_tokens() -> None:

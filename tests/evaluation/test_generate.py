@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.answering.reply_maker import ContextLimits
+from bot.dialogue.context import ContextBudget
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Role, Turn
 from bot.engine.checkpoints.checkpoint import EMBEDDED
@@ -207,8 +207,8 @@ def test_candidates_are_ranked_as_the_run_says(
 
 
 def test_the_embedded_model_sees_as_many_turns_as_the_bot_lets_it() -> None:
-    assert limits_for("embedded") == ContextLimits(256, 14)
-    assert limits_for("a/folder") == LIMITS == ContextLimits(256, 16)
+    assert limits_for("embedded") == ContextBudget(256, 14)
+    assert limits_for("a/folder") == LIMITS == ContextBudget(256, 16)
 
 
 @pytest.mark.parametrize("guards", ["on", "off"])

@@ -12,31 +12,24 @@ class ServerStore(Protocol):
 
     async def setting(self, guild_id: int, name: str) -> str | None:
         """A stored value; None where there is none."""
-        ...
 
     async def save_setting(self, guild_id: int, name: str, value: str) -> None:
         """Store a value."""
-        ...
 
     async def locale(self, user_id: int) -> str | None:
         """The locale that Discord last told us of a member."""
-        ...
 
     async def save_locale(self, user_id: int, locale: str) -> None:
         """Remember a member's locale; writes only when it changed."""
-        ...
 
     async def servers(self) -> list[int]:
         """The ids of all servers of which something is kept."""
-        ...
 
     async def purge_server(self, guild_id: int, channel_ids: Sequence[int]) -> None:
         """Delete all that is kept of a server that the bot left, with its channels' history."""
-        ...
 
     async def purge_channel(self, channel_id: int) -> None:
         """Delete all that is kept of a channel or thread that is gone."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +45,6 @@ class PrivacyStore(Protocol):
 
     async def export(self, user_id: int) -> Mapping[str, object]:
         """Everything that is stored of a member, ready for JSON."""
-        ...
 
     async def erase(self, user_id: int) -> Erased:
         """Remove everything of a member so that no byte of their words is left on the disk.
@@ -60,4 +52,3 @@ class PrivacyStore(Protocol):
         Their turns and the bot's answers to them, candidates, inbox rows, overrides, locale and
         the backup; then the write-ahead log is truncated.
         """
-        ...

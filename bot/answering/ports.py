@@ -84,45 +84,36 @@ class HistoryStore(Protocol):
 
     async def head(self, scope: Scope) -> Head:
         """Where `scope` stands; a scope that was never used has an empty Head."""
-        ...
 
     async def standing(self, scope: Scope, place: Place, num_turns: int) -> Standing:
         """What a reply in `scope` begins with: in one read, since every reply waits for it."""
-        ...
 
     async def turn_of_message(self, message_id: int) -> Turn | None:
         """The turn that a Discord message holds (the bot's or a member's), or None."""
-        ...
 
     async def path(self, turn_id: int, num_turns: int) -> list[Turn]:
         """The turn and its ancestors, at most `num_turns` of them, oldest first.
 
         Blank ones are left out. The cost is O(num_turns), however long the history is.
         """
-        ...
 
     async def remember(self, draft: Draft, expected: Head) -> Exchange:
         """Store an exchange, its candidates and the inbox row's next state in one transaction.
 
         Raises ScopeMovedError if the scope's head or epoch is not `expected` any more.
         """
-        ...
 
     async def reset(self, scope: Scope) -> None:
         """Add one to the scope's epoch and empty its head."""
-        ...
 
     async def revise(self, message_id: int, text: str) -> bool:
         """Replace the text of the user turn of an edited message; whether there is one."""
-        ...
 
     async def withdraw(self, message_ids: Sequence[int]) -> bool:
         """Blank the turns of deleted messages, a member's or the bot's; whether we knew any."""
-        ...
 
     async def status(self, scope: Scope) -> ScopeStatus:
         """What the newest reply of `scope` was made of."""
-        ...
 
 
 class SamplingStore(Protocol):
@@ -130,12 +121,9 @@ class SamplingStore(Protocol):
 
     async def overrides(self, place: Place) -> Overrides:
         """What is set at `place`, by layer."""
-        ...
 
     async def save(self, layer: Layer, place: Place, values: Mapping[str, Number]) -> None:
         """Set `values` in `layer` at `place`; what is not named stays as it is."""
-        ...
 
     async def clear(self, layer: Layer, place: Place) -> None:
         """Remove everything that is set in `layer` at `place`."""
-        ...

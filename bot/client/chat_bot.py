@@ -71,11 +71,7 @@ class GatedTree(app_commands.CommandTree["ChatBot"]):
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
         """Whether the command may be used; the gate has said why not."""
-        return await self.client.admits(interaction)
-
-
-async def _admit(_: discord.Interaction[Any]) -> bool:
-    return True
+        return self.client.admits is None or await self.client.admits(interaction)
 
 
 class ChatBot(commands.Bot):
@@ -106,7 +102,7 @@ class ChatBot(commands.Bot):
         self.services = services
         self._extension_names = extensions
         self._was_ready = False
-        self.admits: Admits = _admit  # an extension sets it
+        self.admits: Admits | None = None  # an extension sets it
         self.closed = asyncio.Event()  # set when `close` is through
 
     async def close(self) -> None:

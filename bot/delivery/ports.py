@@ -31,19 +31,15 @@ class InboxStore(Protocol):
 
     async def record(self, said: Utterance) -> bool:
         """Note a new utterance as pending; False when its message id is known already."""
-        ...
 
     async def record_part(self, message_id: int, part: int, sent_id: int) -> None:
         """Note that part `part` (from 0) of the reply went out as message `sent_id`."""
-        ...
 
     async def close(self, message_id: int) -> None:
         """The row is done, answered or not: its text goes, its message id stays known."""
-        ...
 
     async def unfinished(self) -> list[InboxEntry]:
         """The rows that are not done, oldest first; adds one to the attempts of each."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +78,12 @@ class Courier(Protocol):
         Where Discord answers a repeated nonce with an older message of another text, that
         message is edited.
         """
-        ...
 
     async def sentence(self, said: Utterance, error: ChatError) -> str:
         """The error's sentence in the language of the author of `said`."""
-        ...
 
     async def sent_parts(self, said: Utterance) -> list[int]:
         """The ids of our messages in the channel that answer `said`, oldest first."""
-        ...
 
     def typing(self, channel_id: int) -> AbstractAsyncContextManager[None]:
         """Show that the bot is typing; never raises."""
-        ...

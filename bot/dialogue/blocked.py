@@ -54,11 +54,9 @@ class BlockedWords:
 
     def is_blocked(self, text: str) -> bool:
         """Whether `text` has a blocked word in any of its readings."""
-        return any(self._is_found(reading) for reading in readings(text))
-
-    def _is_found(self, reading: str) -> bool:
-        return self._blocked.has_any(reading) and self._blocked.has_any(
-            self._allowed.cut_out(reading)
+        return any(
+            self._blocked.has_any(reading) and self._blocked.has_any(self._allowed.cut_out(reading))
+            for reading in readings(text)
         )
 
 

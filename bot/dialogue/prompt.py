@@ -20,36 +20,29 @@ class Tokenizer(Protocol):
     @property
     def name(self) -> str:
         """Which vocabulary this is: token counts are comparable only within one."""
-        ...
 
     @property
     def end_of_text_id(self) -> int:
         """The token that ends a turn."""
-        ...
 
     @property
     def has_chat_template(self) -> bool:
         """Whether the model brings its own prompt format."""
-        ...
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`; what looks like a special token is plain text."""
-        ...
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`, special tokens left out."""
-        ...
 
     def token_text(self, token_id: int) -> str:
         """The text of one token; a byte that is no letter by itself as a surrogate.
 
         As `surrogateescape` makes it. A special token by its name, an unknown id as its number.
         """
-        ...
 
     def apply_chat_template(self, lines: Sequence[Line]) -> list[int]:
         """Token ids of a dialogue in the model's own format, ready for the bot's reply."""
-        ...
 
 
 def encode_prompt(lines: Sequence[Line], tokenizer: Tokenizer) -> list[int]:

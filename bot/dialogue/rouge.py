@@ -21,11 +21,8 @@ _APOSTROPHE = re.compile("(?<=\\w)['’`](?=\\w)")
 def words(text: str) -> list[str]:
     """The words of `text` for comparison, at most MAX_WORDS: `Don't!` is `dont`."""
     folded = _APOSTROPHE.sub("", unicodedata.normalize("NFC", text).casefold())
-    return _WORD.findall(_LONG_HANGUL.sub(_spaced, folded))[:MAX_WORDS]
-
-
-def _spaced(run: re.Match[str]) -> str:
-    return " ".join(run.group())
+    spaced = _LONG_HANGUL.sub(lambda run: " ".join(run.group()), folded)
+    return _WORD.findall(spaced)[:MAX_WORDS]
 
 
 def rouge_l(one: Sequence[str], other: Sequence[str]) -> float:

@@ -87,12 +87,6 @@ def _server(rest: str) -> str:
     return rest[: found.start("options")] + options
 
 
-def _check_web_address(value: object) -> object:
-    if not re.fullmatch(r"https?://[^\s/]+\S*", str(value)):
-        raise ValueError("not a web address")
-    return value
-
-
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Ids = Annotated[frozenset[Id], BeforeValidator(_split_ids)]
 
@@ -143,7 +137,7 @@ class Settings(BaseModel):
     message_content: bool = False
     retention_days: int = Field(default=30, ge=1, le=3650)
     history_key: SecretStr | None = None
-    privacy_url: Annotated[str, BeforeValidator(_check_web_address)] | None = None
+    privacy_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$")] | None = None
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)
     ] = "INFO"

@@ -177,7 +177,7 @@ class Delivery:
             if not await self._responder.serve(ticket, courier):
                 self._has_unfinished = True
         except EngineClosedError:
-            pass  # the inbox has it for the next start
+            logger.debug("The inbox has message %s for the next start.", message_id)
         except EngineBrokenError:
             self.broken.set()
         except Exception:

@@ -46,7 +46,7 @@ def _text(given: str, added: str, room: int) -> str:
 
 
 def _shown(text: str) -> str:
-    """`text` as it is, whatever marks it holds; it pings nobody and leads nowhere unseen."""
+    """`text` as it is, whatever marks it holds: without a ping, and every link can be seen."""
     return escape_markdown(defang(text))
 
 

@@ -1,4 +1,4 @@
-"""The language of a person who uses a command, remembered for when they only write."""
+"""The language of a person who uses a command: what they are shown, and what is remembered."""
 
 import logging
 from typing import Any
@@ -23,7 +23,7 @@ def locale_of(interaction: discord.Interaction) -> str:
 
 
 class MemberLocales(commands.Cog):
-    """Remembers the locale of everybody who uses a command.
+    """Remembers the locale of each member who uses a command.
 
     Only interactions carry it: plain messages are answered in the locale last seen.
     """
@@ -58,8 +58,8 @@ _NAMES = frozenset(
 class CatalogueTranslator(app_commands.Translator):
     """Asks bot.texts for what Discord shows of a command.
 
-    Names stay English: documentation and people can then name a command or an option to
-    anybody.
+    Names stay English, so that documentation and people can name a command or an option in any
+    language.
     """
 
     async def translate(

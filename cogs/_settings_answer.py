@@ -1,4 +1,4 @@
-"""Answers to commands: how they are sent, and how settings read in them."""
+"""How the settings in force, and a change of them, read on Discord."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from bot.dialogue.sampling import EffectiveParams, Layer, Number
 from bot.rendering.columns import aligned
 from bot.rendering.settings_table import settings_rows, written
-from bot.texts import mark, say
-
-# Discord's clients offer no other value: such a one is forged.
-UNKNOWN_CHOICE = mark("“{value}” is not a choice of `{name}`.")
+from bot.texts import say
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Messages come in here; what they are answered is the business of bot.delivery.delivery."""
+"""What people write to the bot, and what becomes of it; bot.delivery.delivery answers."""
 
 import logging
 from collections.abc import Awaitable
@@ -13,7 +13,6 @@ from bot.dialogue.text import is_blank
 from bot.dialogue.turn import Utterance
 from bot.errors import (
     AdmissionError,
-    ChatError,
     OwnFaultError,
     RefusedError,
     StoreUnavailableError,
@@ -29,6 +28,7 @@ from cogs._discord.convert import (
     wordless,
 )
 from cogs._discord.courier import DiscordCourier
+from cogs._discord.departures import purge_departed
 from cogs._discord.fence import can_answer, is_welcome, is_written_by_a_person
 from cogs._discord.outgoing import Outgoing
 
@@ -38,7 +38,7 @@ NOTHING_SAID = mark("Hello! Write something in the message that mentions me, and
 
 
 class Chat(commands.Cog):
-    """Hears what people write to the bot, and what becomes of their messages later."""
+    """Takes in what people write to the bot, and follows what becomes of it on Discord."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class Chat(commands.Cog):
 
     @commands.Cog.listener()
     async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
-        """Forget all of them."""
+        """Forget several deleted messages."""
         await _without_memory(self._delivery.withdraw(sorted(event.message_ids)))
 
     @commands.Cog.listener()
@@ -162,32 +162,27 @@ class Chat(commands.Cog):
                 self._delivery.accept(said)
         except AdmissionError as error:
             _log_drop(message, f"refused with “{error}”")
-            await self._decline(said, error)
+            if self._admission.may_notify(said.author_id):
+                await self._courier.whisper(said, error)
 
     async def _hint(self, said: Utterance, message: discord.Message) -> None:
         """Say what a message without words lacks; it takes a place like any other message."""
         is_unreadable = has_more_than_a_mention(message, self._bot_id)
+        hint = RefusedError(ONLY_TEXT if is_unreadable else NOTHING_SAID)
         self._admission.admit(said.author_id)
         try:
-            await self._courier.say(
-                said, RefusedError(ONLY_TEXT if is_unreadable else NOTHING_SAID)
-            )
+            await self._courier.say(said, hint)
         finally:
             self._admission.release(said.author_id)
 
-    async def _decline(self, said: Utterance, error: ChatError) -> None:
-        if self._admission.may_notify(said.author_id):
-            await self._courier.whisper(said, error)
-
 
 def _log_drop(message: discord.Message, reason: str) -> None:
-    guild_id = message.guild.id if message.guild else None
     logger.debug(
         "Message %s is not answered (user %s, channel %s, server %s): %s.",
         message.id,
         message.author.id,
         message.channel.id,
-        guild_id,
+        message.guild and message.guild.id,
         reason,
     )
 
@@ -216,45 +211,3 @@ async def setup(bot: ChatBot) -> None:
             settings=services.settings,
         )
     )
-
-
-logger = logging.getLogger(__name__)
-
-
-BOT_ITSELF = 0  # the guild id under which ServerStore keeps what belongs to no server
-
-
-APPLICATION = "application"  # whose servers the stored ones are
-
-
-SEVERAL = "several"
-
-
-async def purge_departed(client: discord.Client, servers: ServerStore) -> None:
-    """Delete what is kept of servers that `client` is in no longer; unavailable ones count.
-
-    Nothing is deleted where a second application has used the database, whose servers we do not
-    know, nor by a client that is in no server at all: then the token is more likely a wrong one.
-    What stays, retention deletes.
-    """
-    present = {guild.id for guild in client.guilds}
-    if not present:
-        return
-    try:
-        if not await _is_ours_alone(servers, str(client.application_id)):
-            return
-        for guild_id in await servers.servers():
-            if guild_id not in present:
-                logger.info("Server %s is left for good: what is kept of it goes.", guild_id)
-                await servers.purge_server(guild_id, [])
-    except StoreUnavailableError:
-        logger.debug("Servers that were left are looked for at the next start.")
-
-
-async def _is_ours_alone(servers: ServerStore, application: str) -> bool:
-    known = await servers.setting(BOT_ITSELF, APPLICATION)
-    if known is None:
-        await servers.save_setting(BOT_ITSELF, APPLICATION, application)
-    elif known not in (application, SEVERAL):
-        await servers.save_setting(BOT_ITSELF, APPLICATION, SEVERAL)
-    return known in (None, application)

@@ -33,7 +33,7 @@ from bot.errors import InvalidSettingError
 from bot.rendering.attention_picture import TITLE, can_draw, draw_picture
 from bot.texts import say
 from cogs._completion_answer import writing_answer
-from cogs._discord.places import in_servers_and_dms, installed_in_servers, place_of
+from cogs._discord.places import place_of
 from cogs._language import locale_of
 from cogs._telling import tell
 from cogs.settings import Bounded
@@ -43,7 +43,7 @@ MAX_LAYER = 1000  # of any model; which layers there are, the engine knows
 
 
 class CompletionCommands(commands.Cog):
-    """Lets everybody try next-word prediction.
+    """Lets members try next-word prediction.
 
     The answer is public, with the table of its first steps: people show each other what came of
     a beginning, and a second, private message for the table would be torn from its text.
@@ -68,8 +68,6 @@ class CompletionCommands(commands.Cog):
         picture=locale_str("Whether to draw which words each word looks at; yes by default"),
         layer=locale_str("The layer of the model to draw, counted from 1; the last one by default"),
     )
-    @in_servers_and_dms
-    @installed_in_servers
     async def complete(
         self,
         interaction: discord.Interaction,

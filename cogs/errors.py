@@ -23,7 +23,7 @@ PERMISSION_NAMES: Mapping[str, str] = {
     "manage_channels": mark("Manage Channels"),
 }
 
-# The interaction is over: nobody is there to be told, or another process told them already.
+# The interaction is over: its answer comes too late, or another process has given one already.
 EXPIRED_CODES = (10062, 10015, 40060)
 
 

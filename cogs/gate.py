@@ -1,5 +1,6 @@
 """Asks before every command whether this member may use it here."""
 
+from functools import partial
 from typing import Any
 
 import discord
@@ -18,24 +19,21 @@ NOT_OPEN = mark(
 )
 
 
-class Gate:
-    """The operator's lists, for commands; messages meet them in the chat cog."""
+async def admits(settings: Settings, interaction: discord.Interaction[Any]) -> bool:
+    """Whether the operator's lists let a member use a command; if not, one sentence says so.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    async def admits(self, interaction: discord.Interaction[Any]) -> bool:
-        """Whether the command may be used; a member who may not is told in one sentence."""
-        command = interaction.command
-        if command is None or command.extras.get(OPEN_TO_ALL):
-            return True  # one that is gone gets its own sentence
-        in_server = interaction.guild_id is not None
-        if is_open_to(interaction.user, interaction.channel, self._settings, in_server=in_server):
-            return True
-        await tell(interaction, say(NOT_OPEN, locale_of(interaction)))
-        return False
+    Messages meet the same lists in the chat cog.
+    """
+    command = interaction.command
+    if command is None or command.extras.get(OPEN_TO_ALL):
+        return True  # a command that is gone gets a sentence of its own
+    in_server = interaction.guild_id is not None
+    if is_open_to(interaction.user, interaction.channel, settings, in_server=in_server):
+        return True
+    await tell(interaction, say(NOT_OPEN, locale_of(interaction)))
+    return False
 
 
 async def setup(bot: ChatBot) -> None:
     """Ask the gate from now on."""
-    bot.admits = Gate(bot.services.settings).admits
+    bot.admits = partial(admits, bot.services.settings)

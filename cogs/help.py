@@ -12,7 +12,6 @@ from discord.ext import commands
 from bot.client.chat_bot import ChatBot
 from bot.settings.settings import Settings
 from bot.texts import say
-from cogs._discord.places import in_servers_and_dms, installed_in_servers
 from cogs._language import CatalogueTranslator, MemberLocales, locale_of
 from cogs._telling import model_name, tell
 from cogs.gate import OPEN_TO_ALL
@@ -34,8 +33,6 @@ class HelpCommands(commands.Cog):
         description=locale_str("What I am and how to talk to me"),
         extras={OPEN_TO_ALL: True},
     )
-    @in_servers_and_dms
-    @installed_in_servers
     async def help(self, interaction: discord.Interaction) -> None:
         """A short introduction with all commands."""
         await interaction.response.defer(ephemeral=True)

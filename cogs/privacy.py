@@ -3,8 +3,10 @@
 import gzip
 import io
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import discord
 from discord import app_commands
@@ -18,60 +20,36 @@ from bot.errors import RefusedError
 from bot.ports import PrivacyStore
 from bot.settings.settings import Settings
 from bot.texts import say
-from cogs._discord.places import (
-    IN_SERVERS_AND_DMS,
-    INSTALLED_IN_SERVERS,
-    in_servers_and_dms,
-    installed_in_servers,
-)
 from cogs._language import LEAVES_NO_TRACE, locale_of
-from cogs._pace import Pace
-from cogs._settings_answer import UNKNOWN_CHOICE
-from cogs._telling import tell
+from cogs._telling import tell, unknown_choice
 from cogs.gate import OPEN_TO_ALL
 
 CONFIRMED = "yes"
 ERASE_SECONDS = 60.0  # between two of a member: each writes the whole file anew
 
 
-@dataclass(frozen=True, slots=True)
-class PrivacyFacts:
-    """What the operator decided about the members' words."""
-
-    retention_days: int
-    is_encrypted: bool
-    policy_url: str | None
-
-
 class PrivacyCommands(commands.Cog):
-    """For everybody, in servers and direct messages, without any permission."""
+    """For all members, in servers and direct messages, without any permission."""
 
     def __init__(
-        self, store: PrivacyStore, delivery: Delivery, erasures: Erasures, facts: PrivacyFacts
+        self, store: PrivacyStore, delivery: Delivery, erasures: Erasures, settings: Settings
     ) -> None:
         self._store = store
         self._delivery = delivery
         self._erasures = erasures
-        self._facts = facts
-        self._pace = Pace(ERASE_SECONDS)
+        self._settings = settings
+        self._erase_pace = Pace(ERASE_SECONDS)
 
-    mydata = app_commands.Group(
-        name="mydata",
-        description=locale_str("What I keep of you"),
-        allowed_contexts=IN_SERVERS_AND_DMS,
-        allowed_installs=INSTALLED_IN_SERVERS,
-    )
+    mydata = app_commands.Group(name="mydata", description=locale_str("What I keep of you"))
 
     @app_commands.command(
         name="privacy",
         description=locale_str("What I keep of you, for how long, and your rights"),
         extras={OPEN_TO_ALL: True},
     )
-    @in_servers_and_dms
-    @installed_in_servers
     async def privacy(self, interaction: discord.Interaction) -> None:
         """Nothing is looked up for this answer, so it is there when the database is not."""
-        await tell(interaction, privacy_answer(self._facts, locale_of(interaction)))
+        await tell(interaction, privacy_answer(self._settings, locale_of(interaction)))
 
     @mydata.command(
         name="export",
@@ -102,9 +80,9 @@ class PrivacyCommands(commands.Cog):
         and nothing to remember over a restart.
         """
         if confirm != CONFIRMED:
-            raise RefusedError(UNKNOWN_CHOICE, name="confirm", value=confirm[:40])
+            raise unknown_choice("confirm", confirm)
         await interaction.response.defer(ephemeral=True)
-        with self._pace.once(interaction.user.id):
+        with self._erase_pace.once(interaction.user.id):
             await self._delivery.forget_member(interaction.user.id)
             erased = await self._store.erase(interaction.user.id)
             self._erasures.note()  # also of replies that were made of them meanwhile
@@ -118,7 +96,7 @@ class PrivacyCommands(commands.Cog):
         await tell(interaction, text)
 
 
-def privacy_answer(facts: PrivacyFacts, locale: str) -> str:
+def privacy_answer(settings: Settings, locale: str) -> str:
     """What is kept, where, for how long, what it is for, and what a member can do about it."""
     kept = [
         say("**What I keep**", locale),
@@ -127,10 +105,10 @@ def privacy_answer(facts: PrivacyFacts, locale: str) -> str:
             "conversation: for {days} days, then I delete it. I keep nothing of other "
             "messages.",
             locale,
-            days=facts.retention_days,
+            days=settings.retention_days,
         ),
         say("- Your `/settings` and the language of your Discord, until you erase them.", locale),
-        _place(facts, locale),
+        _storage(settings, locale),
         say("- I use it only to answer you. Your words never train a model.", locale),
     ]
     rights = [
@@ -140,13 +118,15 @@ def privacy_answer(facts: PrivacyFacts, locale: str) -> str:
         say("- `/reset` starts our conversation over, but deletes nothing.", locale),
     ]
     paragraphs = ["\n".join(kept), "\n".join(rights)]
-    if facts.policy_url:
-        paragraphs.append(say("Privacy policy: {url}", locale, url=f"<{facts.policy_url}>"))
+    if settings.privacy_url:
+        paragraphs.append(say("Privacy policy: {url}", locale, url=f"<{settings.privacy_url}>"))
     return "\n\n".join(paragraphs)  # without the empty line Discord takes a heading into the list
 
 
-def _place(facts: PrivacyFacts, locale: str) -> str:
-    if facts.is_encrypted:
+def _storage(settings: Settings, locale: str) -> str:
+    """Where the words are kept; without HISTORY_KEY a key file encrypts them."""
+    key = settings.history_key
+    if key is None or key.get_secret_value().strip().lower() != "off":
         return say(
             "- It's kept in the database of the person who runs me; the texts are encrypted there.",
             locale,
@@ -166,20 +146,36 @@ def as_file(everything: Mapping[str, object], max_bytes: int) -> discord.File:
     return discord.File(io.BytesIO(gzip.compress(content)), "banter-my-data.json.gz")
 
 
-def facts_of(settings: Settings) -> PrivacyFacts:
-    """The part of the settings that a member has a right to know."""
-    key = settings.history_key
-    return PrivacyFacts(
-        retention_days=settings.retention_days,
-        is_encrypted=key is None or key.get_secret_value().strip().lower() != "off",
-        policy_url=settings.privacy_url,
-    )
+class Pace:
+    """Lets each member do something once in `seconds`. `clock` gives seconds that never go back."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._free_at: dict[int, float] = {}
+
+    @contextmanager
+    def once(self, user_id: int) -> Iterator[None]:
+        """Do it now, in the block; a block that fails does not count. Raises RefusedError."""
+        now = self._clock()
+        for other in [one for one, free_at in self._free_at.items() if free_at <= now]:
+            del self._free_at[other]
+        if user_id in self._free_at:
+            raise RefusedError(
+                "You've just done that: you can do it again in {seconds} s.",
+                seconds=math.ceil(self._free_at[user_id] - now),
+            )
+        self._free_at[user_id] = now + self._seconds
+        try:
+            yield
+        except BaseException:
+            self._free_at.pop(user_id, None)
+            raise
 
 
 async def setup(bot: ChatBot) -> None:
     """Add the commands."""
     services = bot.services
-    facts = facts_of(services.settings)
     await bot.add_cog(
-        PrivacyCommands(services.privacy, services.delivery, services.erasures, facts)
+        PrivacyCommands(services.privacy, services.delivery, services.erasures, services.settings)
     )

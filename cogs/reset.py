@@ -1,4 +1,4 @@
-"""/reset: a conversation starts afresh."""
+"""/reset: a conversation starts over."""
 
 import discord
 from discord import app_commands
@@ -8,15 +8,15 @@ from discord.ext import commands
 from bot.answering.conversation import Conversation
 from bot.client.chat_bot import ChatBot
 from bot.texts import say
-from cogs._discord.places import in_servers_and_dms, installed_in_servers, scope_at
+from cogs._discord.places import scope_at
 from cogs._language import locale_of
 from cogs._telling import tell
 
 
-class HistoryCommands(commands.Cog):
+class ResetCommand(commands.Cog):
     """What a person can do with the history of the place they are in.
 
-    Everybody may reset a history that they share with others: the conversation belongs to those
+    Each member may reset a history that they share with others: the conversation belongs to those
     who have it, nothing is deleted, and the answer is public, so that all see who did it.
     """
 
@@ -25,8 +25,6 @@ class HistoryCommands(commands.Cog):
         self._history = history
 
     @app_commands.command(name="reset", description=locale_str("Start a new conversation here"))
-    @in_servers_and_dms
-    @installed_in_servers
     async def reset(self, interaction: discord.Interaction) -> None:
         """Begin a new epoch of the scope; a reply that still runs is dropped by its epoch."""
         scope = scope_at(interaction, self._history)
@@ -48,4 +46,4 @@ class HistoryCommands(commands.Cog):
 async def setup(bot: ChatBot) -> None:
     """Add the command."""
     services = bot.services
-    await bot.add_cog(HistoryCommands(services.conversation, services.settings.history))
+    await bot.add_cog(ResetCommand(services.conversation, services.settings.history))

@@ -22,12 +22,11 @@ from bot.dialogue.sampling import (
     resolve,
 )
 from bot.errors import RefusedError
-from cogs._discord.places import NOT_HERE, in_servers_and_dms, installed_in_servers, place_of
+from cogs._discord.places import NOT_HERE, place_of
 from cogs._language import locale_of
-from cogs._settings_answer import UNKNOWN_CHOICE, Change, change_answer, settings_answer
-from cogs._telling import tell
+from cogs._settings_answer import Change, change_answer, settings_answer
+from cogs._telling import NUM_REPEATED, tell, unknown_choice
 
-NUM_REPEATED = 40  # characters of a forged value that its error repeats
 DEFAULTS = "defaults"  # the preset that empties a layer
 LAYERS: Mapping[str, Layer] = {
     "me": Layer.MEMBER,
@@ -110,8 +109,6 @@ class SamplingCommands(commands.Cog):
             Choice(name=locale_str("this server (Manage Server)"), value="server"),
         ],
     )
-    @in_servers_and_dms
-    @installed_in_servers
     async def settings(
         self,
         interaction: discord.Interaction,
@@ -177,7 +174,7 @@ def chosen_layer(interaction: discord.Interaction, apply_to: str) -> Layer:
     """
     layer = LAYERS.get(apply_to)
     if layer is None:
-        raise RefusedError(UNKNOWN_CHOICE, name="apply_to", value=_beginning(apply_to))
+        raise unknown_choice("apply_to", apply_to)
     if layer is Layer.MEMBER:
         return layer
     if interaction.guild_id is None:
@@ -196,7 +193,7 @@ def chosen_values(preset: str | None, named: Mapping[str, Any]) -> dict[str, Num
     Raises RefusedError and InvalidSettingError.
     """
     if preset is not None and preset != DEFAULTS and preset not in PRESETS:
-        raise RefusedError(UNKNOWN_CHOICE, name="preset", value=_beginning(preset))
+        raise unknown_choice("preset", preset)
     values = {**PRESETS.get(preset or DEFAULTS, {}), **named}
     return {name: check(name, _beginning(value)) for name, value in values.items()}
 

@@ -14,7 +14,7 @@ from bot.client.chat_bot import ChatBot
 from bot.engine.protocol import NUM_COUNTED, Engine, EngineInfo, EngineLoad
 from bot.errors import StoreUnavailableError
 from bot.texts import explain, say
-from cogs._discord.places import in_servers_and_dms, installed_in_servers, scope_at
+from cogs._discord.places import scope_at
 from cogs._language import locale_of
 from cogs._telling import model_name, tell
 
@@ -46,15 +46,14 @@ class StatusCommands(commands.Cog):
     @app_commands.command(
         name="status", description=locale_str("How I am: model, queue, and what I remember here")
     )
-    @in_servers_and_dms
-    @installed_in_servers
     async def status(self, interaction: discord.Interaction) -> None:
         """Everything that is known, also when the database is away."""
         await interaction.response.defer(ephemeral=True)
-        locale = locale_of(interaction)
+        locale, load = locale_of(interaction), self._engine.load()
         lines = [
             model_line(self._info, self._license_id, locale),
-            *load_lines(self._engine.load(), locale),
+            queue_line(load, locale),
+            cache_line(load, locale),
             self._connection_line(locale),
             await self._memory_line(interaction, locale),
         ]
@@ -93,11 +92,6 @@ def model_line(info: EngineInfo, license_id: str, locale: str) -> str:
         window=info.window,
     )
     return line + say(", license {name}", locale, name=license_id) if license_id else line
-
-
-def load_lines(load: EngineLoad, locale: str) -> list[str]:
-    """How busy the engine is at this moment, and what it keeps."""
-    return [queue_line(load, locale), cache_line(load, locale)]
 
 
 def queue_line(load: EngineLoad, locale: str) -> str:

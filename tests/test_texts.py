@@ -10,7 +10,7 @@ from bot.errors import (
     UnavailableError,
 )
 from bot.texts import _catalogue, explain, language_of, mark, say, terminal_locale
-from cogs._settings_answer import UNKNOWN_CHOICE
+from cogs._telling import unknown_choice
 
 SENTENCE = "This reply was cancelled."
 IN_KOREAN = "이 답은 취소됐어요."
@@ -64,7 +64,7 @@ def test_places_are_filled_in_both_languages() -> None:
 )
 @pytest.mark.parametrize("locale", ["en", "ko"])
 def test_braces_in_a_value_are_only_text(value: str, locale: str) -> None:
-    told = explain(RefusedError(UNKNOWN_CHOICE, name="preset", value=value), locale)
+    told = explain(unknown_choice("preset", value), locale)
     assert f"“{value}”" in told
     assert "`preset`" in told
 

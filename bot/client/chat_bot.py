@@ -87,6 +87,8 @@ class ChatBot(commands.Bot):
             help_command=None,
             intents=intents_for(services.settings),
             allowed_mentions=discord.AllowedMentions.none(),
+            # Of all commands. In DMs between people and by a personal install the bot reads no
+            # messages: there is no conversation to reset or to tune.
             allowed_contexts=app_commands.AppCommandContext(
                 guild=True, dm_channel=True, private_channel=False
             ),

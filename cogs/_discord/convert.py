@@ -9,7 +9,6 @@ import discord
 from bot.dialogue.text import clean
 from bot.dialogue.turn import Scope, Utterance
 
-SOMEBODY = "@someone"
 SOME_ROLE = "@role"
 SOME_CHANNEL = "#channel"
 
@@ -34,7 +33,8 @@ def is_for_us(message: discord.Message, bot_id: int) -> bool:
         return True
     if any(user.id == bot_id for user in message.mentions):
         return True
-    answered = message.reference.resolved if message.reference and _is_reply(message) else None
+    reference = _answered(message)
+    answered = reference.resolved if reference else None
     return (
         isinstance(answered, discord.Message)
         and answered.author.id == bot_id
@@ -47,8 +47,7 @@ def utterance_of(message: discord.Message, bot_id: int, history: str) -> Utteran
 
     `history` is the setting: `channel` or `member`.
     """
-    channel = message.channel
-    guild = message.guild
+    channel, guild, reference = message.channel, message.guild, _answered(message)
     return Utterance(
         message_id=message.id,
         scope=scope_of(channel.id, message.author.id, in_server=guild is not None, history=history),
@@ -57,9 +56,7 @@ def utterance_of(message: discord.Message, bot_id: int, history: str) -> Utteran
         created_at=message.created_at,
         guild_id=guild.id if guild else None,
         parent_channel_id=channel.parent_id if isinstance(channel, discord.Thread) else None,
-        reply_to_id=message.reference.message_id
-        if message.reference and _is_reply(message)
-        else None,
+        reply_to_id=reference.message_id if reference else None,
     )
 
 
@@ -93,9 +90,9 @@ def has_more_than_a_mention(message: discord.Message, bot_id: int) -> bool:
     return bool(rest.strip()) or any(beside)
 
 
-def _is_reply(message: discord.Message) -> bool:
-    """Whether the reference of `message` is to what it answers; a forward has one, too."""
-    return message.type is discord.MessageType.reply
+def _answered(message: discord.Message) -> discord.MessageReference | None:
+    """The reference to what `message` answers; that of a forward is to what it repeats."""
+    return message.reference if message.type is discord.MessageType.reply else None
 
 
 def _mention_of_us(message: discord.Message, bot_id: int) -> re.Pattern[str]:
@@ -113,7 +110,8 @@ def _in_words(message: discord.Message, found: re.Match[str]) -> str:
     kind, value = found.lastgroup, found[found.lastgroup or 0]
     match kind:
         case "user":
-            return _user_in_words(message, int(value))
+            names = (user.display_name for user in message.mentions if user.id == int(value))
+            return f"@{next(names, 'someone')}"
         case "role":
             role = message.guild.get_role(int(value)) if message.guild else None
             return f"@{role.name}" if role else SOME_ROLE
@@ -127,13 +125,8 @@ def _in_words(message: discord.Message, found: re.Match[str]) -> str:
             return f"/{value}"
 
 
-def _user_in_words(message: discord.Message, user_id: int) -> str:
-    names = (user.display_name for user in message.mentions if user.id == user_id)
-    return f"@{next(names, SOMEBODY[1:])}"
-
-
 def _channel_in_words(message: discord.Message, channel_id: int) -> str:
-    """The channel's name where the author may see it: nobody learns a name from the bot."""
+    """The channel's name where the author may see it: from the bot no member learns another."""
     channel = message.guild.get_channel_or_thread(channel_id) if message.guild else None
     author = message.author
     if channel is None or not isinstance(author, discord.Member):

@@ -15,7 +15,7 @@ from bot.dialogue.turn import Utterance
 from bot.errors import ChatError, StoreUnavailableError
 from bot.ports import ServerStore
 from bot.texts import FALLBACK_LANGUAGE, explain
-from cogs._discord.outgoing import Outgoing
+from cogs._discord.outgoing import NO_PINGS, Outgoing
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +27,6 @@ LOOK_SECONDS = 1.0  # how soon typing that gave way to something else is tried a
 NUM_SEARCHED = 100  # messages after a question among which its answer is looked for: one page
 NUM_NOTICES = 4096  # of which the ids are kept
 
-NOBODY = discord.AllowedMentions.none()
-
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes, JSON error codes
 NO_HISTORY = 160002  # a reply without the permission to read the history
 BLOCKED_TEXTS = (200000, 240000)  # by AutoMod, or a harmful link: the next text may pass
@@ -36,14 +34,16 @@ BLOCKED_TEXTS = (200000, 240000)  # by AutoMod, or a harmful link: the next text
 # locked thread, a DM that the member closed, slowmode.
 CLOSED_CHANNELS = (50007, 50008, 50083, 50278, 160005, 20016)
 NETWORK_ERRORS = (discord.RateLimited, aiohttp.ClientError, OSError)
+# A RuntimeError is what aiohttp raises once its session is closed.
+ANY_FAILURE = (discord.DiscordException, aiohttp.ClientError, OSError, RuntimeError)
 
 
 class DiscordCourier:
     """A bot.delivery.ports.Courier. `clock` gives seconds that never go back.
 
-    It needs the ids of a channel and a message, nothing of the cache: so it also works for what
-    an earlier run left unfinished. A request that is on its way runs to its end, although its
-    caller is cancelled.
+    A channel and a message are known to it by their ids, not by the cache: so it also works for
+    what an earlier run left unfinished. A request that is on its way runs to its end, although
+    its caller is cancelled.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class DiscordCourier:
             searched = await self._outgoing.run(self._written_after(said.message_id, channel_id))
         found = [message.id for message in searched if self._answers(message, said.message_id)]
         if not found and len(searched) >= NUM_SEARCHED:
-            raise SendRefusedError("nobody knows whether the message was answered")
+            raise SendRefusedError("the answer may be beyond what was looked at")
         return found
 
     @asynccontextmanager
@@ -148,7 +148,7 @@ class DiscordCourier:
     async def _post_or_edit(self, part: Part) -> int:
         message = await self._post(part)
         if message.content.split() != part.text.split():
-            await message.edit(content=part.text, allowed_mentions=NOBODY)
+            await message.edit(content=part.text, allowed_mentions=NO_PINGS)
         return message.id
 
     async def _written_after(self, message_id: int, channel_id: int) -> list[discord.Message]:
@@ -167,13 +167,13 @@ class DiscordCourier:
             )
             try:
                 return await channel.send(
-                    part.text, nonce=part.nonce, reference=reference, allowed_mentions=NOBODY
+                    part.text, nonce=part.nonce, reference=reference, allowed_mentions=NO_PINGS
                 )
             except discord.HTTPException as error:
                 if error.code != NO_HISTORY:
                     raise
         # Better an answer that does not show its question than none.
-        return await channel.send(part.text, nonce=part.nonce, allowed_mentions=NOBODY)
+        return await channel.send(part.text, nonce=part.nonce, allowed_mentions=NO_PINGS)
 
     def _reads_history(self, channel_id: int) -> bool:
         """Whether we may reply in a channel and read it back; yes where nothing is known."""
@@ -208,13 +208,10 @@ class DiscordCourier:
                 if not self._outgoing.may_type:
                     await asyncio.sleep(LOOK_SECONDS)
                     continue
-                await self._outgoing.run(self._show_typing(channel_id))
+                await self._outgoing.run(self._client.http.send_typing(channel_id))
                 await asyncio.sleep(TYPING_SECONDS)
-        except (discord.DiscordException, aiohttp.ClientError, OSError, RuntimeError) as error:
+        except ANY_FAILURE as error:
             logger.debug("Typing in channel %s is not shown: %s", channel_id, error)
-
-    async def _show_typing(self, channel_id: int) -> None:
-        await self._client.get_partial_messageable(channel_id).typing()
 
     async def _remove_later(self, channel_id: int, message_id: int) -> None:
         await asyncio.sleep(NOTICE_SECONDS)
@@ -222,7 +219,7 @@ class DiscordCourier:
         try:
             with self._outgoing.waiting():
                 await self._outgoing.run(notice.delete())
-        except (discord.DiscordException, aiohttp.ClientError, OSError, RuntimeError) as error:
+        except ANY_FAILURE as error:
             logger.debug("The notice %s stays: %s", message_id, error)
 
     @contextmanager

@@ -4,7 +4,7 @@ import discord
 
 from bot.settings.settings import Settings
 
-# What people write; everything else is a notice of Discord's (somebody joined, pinned, …).
+# What people write; everything else is a notice of Discord's (a member joined, a pin, …).
 WRITTEN = (discord.MessageType.default, discord.MessageType.reply)
 
 
@@ -27,8 +27,8 @@ def is_open_to(
 ) -> bool:
     """Whether the operator's lists let a member talk to us in `channel`.
 
-    An empty list of what is allowed lets all. Nobody's roles are known in a DM: where only
-    certain roles may talk, DMs are closed.
+    An empty list of what is allowed lets all. Roles are not known in a DM: where only certain
+    roles may talk, DMs are closed.
     """
     if member.id in settings.blocked_user_ids:
         return False
@@ -40,17 +40,14 @@ def is_open_to(
 def can_answer(message: discord.Message) -> bool:
     """Whether Discord would take an answer to `message`, as far as our permissions tell."""
     channel, guild = message.channel, message.guild
-    if guild is None or isinstance(channel, discord.PartialMessageable):
+    if guild is None or not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
         return True  # a DM, or a thread that we have not been told of: only a try can tell
-    if isinstance(channel, discord.GroupChannel | discord.DMChannel):
+    if isinstance(channel, discord.Thread) and channel.parent is None:
         return True
+    granted = channel.permissions_for(guild.me)
     if isinstance(channel, discord.Thread):
-        if channel.parent is None:
-            return True
-        granted = channel.permissions_for(guild.me)
         is_open = not channel.locked or granted.manage_threads
         return granted.view_channel and granted.send_messages_in_threads and is_open
-    granted = channel.permissions_for(guild.me)
     return granted.view_channel and granted.send_messages
 
 

@@ -15,6 +15,7 @@ import discord
 from bot.client.global_limit import GlobalLimit
 
 T = TypeVar("T")
+NO_PINGS = discord.AllowedMentions.none()  # said again with everything that goes out
 ANSWER_SECONDS = 3.0  # an interaction that is not acknowledged by then is over
 CALM_SECONDS = 60.0  # without typing after a global rate limit
 

@@ -1,7 +1,6 @@
 """Where a command is used, in the words of the dialogue."""
 
 import discord
-from discord import app_commands
 
 from bot.dialogue.sampling import Place
 from bot.dialogue.turn import Scope
@@ -10,16 +9,6 @@ from bot.texts import mark
 from cogs._discord.convert import scope_of
 
 NOT_HERE = mark("That works only in a server, not in a direct message.")
-
-IN_SERVERS_AND_DMS = app_commands.AppCommandContext(
-    guild=True, dm_channel=True, private_channel=False
-)
-INSTALLED_IN_SERVERS = app_commands.AppInstallationType(guild=True, user=False)
-
-# As decorators. Private channels (DMs between people) and personal installs stay out: there the
-# bot reads no messages, so there is no conversation to reset or to tune.
-in_servers_and_dms = app_commands.allowed_contexts(guilds=True, dms=True, private_channels=False)
-installed_in_servers = app_commands.allowed_installs(guilds=True, users=False)
 
 
 def place_of(interaction: discord.Interaction) -> Place:

@@ -4,12 +4,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from bot.dialogue.sampling import Layer
 from bot.dialogue.turn import Scope
 from bot.errors import RefusedError, StoreUnavailableError
-from cogs._pace import Pace
-from cogs.privacy import PrivacyFacts, as_file, privacy_answer
+from bot.settings.settings import Settings
+from cogs.privacy import Pace, as_file, privacy_answer
 from tests.cogs.commands_bot import AWAY, MAX_CHARS, World, attachments_of, commands_world, text_of
 from tests.cogs.desk import Clock
 from tests.fakes import RecordingCourier
@@ -69,15 +70,19 @@ async def test_privacy_says_whether_the_texts_are_encrypted(
 @pytest.mark.parametrize("locale", ["en-US", "ko"])
 def test_no_heading_of_the_privacy_answer_is_taken_into_the_list_above_it(locale: str) -> None:
     """Discord lets a list go on until an empty line."""
-    lines = privacy_answer(PrivacyFacts(30, is_encrypted=True, policy_url="x"), locale).split("\n")
+    lines = privacy_answer(Settings(privacy_url="https://x.org"), locale).split("\n")
     for before, line in pairwise(lines):
         assert not before.startswith("- ") or line == "" or line.startswith("- "), line
 
 
 @pytest.mark.parametrize("locale", ["en-US", "ko"])
 def test_the_privacy_answer_fits_a_message(locale: str) -> None:
-    facts = PrivacyFacts(3650, is_encrypted=False, policy_url="https://example.org/" + "x" * 400)
-    assert len(privacy_answer(facts, locale)) <= MAX_CHARS
+    settings = Settings(
+        retention_days=3650,
+        history_key=SecretStr("off"),
+        privacy_url="https://example.org/" + "x" * 400,
+    )
+    assert len(privacy_answer(settings, locale)) <= MAX_CHARS
 
 
 async def test_export_is_a_private_file_with_everything_in_readable_letters(

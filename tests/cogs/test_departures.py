@@ -4,12 +4,12 @@ import discord
 import pytest
 
 from bot.client.chat_bot import ChatBot
+from bot.client.command_sync import BOT_ITSELF
 from bot.dialogue.turn import Scope
 from bot.store.database.database import Database
-from cogs.chat import APPLICATION, SEVERAL
+from cogs._discord.departures import APPLICATION, SEVERAL
 from tests.cogs.stage import Stage, build_services
 
-BOT_ITSELF = 0
 ELSEWHERE = 4242  # a server that we are not in
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from bot.delivery.ports import SendRefusedError
 from bot.errors import DeadlineError, RefusedError
-from cogs._pace import Pace
+from cogs.privacy import Pace
 from tests.cogs._discord.test_courier import crowd
 from tests.cogs.desk import POST, Clock, Desk
 

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our lines is gone; without this Python complains once more at its end.
+        # The reader of our lines is gone; without this Python complains once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE_CLOSED
 
@@ -58,9 +58,7 @@ def _run(options: argparse.Namespace) -> int:
         logger.warning(".env can be read by other users of this computer: run chmod 600 .env")
 
     _stop_quietly()
-    from bot.startup.app import (
-        serve,  # after the settings: a mistake in them is told before torch loads
-    )
+    from bot.startup.app import serve  # after the settings: a mistake in them is told at once
 
     return _run_to_its_end(serve(settings))
 
@@ -83,40 +81,33 @@ def _run_without_token(options: argparse.Namespace) -> int:
 
 
 def _playground(options: argparse.Namespace) -> int:
-    from bot.logs import configure_logs
-    from bot.settings.settings import EMBEDDED_MODEL, load_settings
+    from bot.settings.settings import EMBEDDED_MODEL
     from bot.startup.playground_packages import need_playground
+    from bot.terminal.opening import open_settings
 
     need_playground()
-    settings = load_settings(os.environ, default_model=EMBEDDED_MODEL)
-    configure_logs("WARNING", settings.log_format, secrets=settings.secrets)
+    settings = open_settings()
     # simcord tries a client without intents when it is imported: discord.py warns of that.
     logging.getLogger("discord").setLevel(logging.ERROR)
     _stop_quietly()
-    from bot.playground.playground import (  # heavy: discord and simcord
-        Addresses,
-        Visit,
-        serve_playground,
-    )
+    from bot.playground.playground import serve_playground  # heavy: discord and simcord
 
-    def announce(addresses: Addresses) -> None:
-        print(say("A direct message to Banter: {url}", options.locale, url=addresses.direct))
-        print(say("Banter in a server: {url}", options.locale, url=addresses.server))
+    def announce(direct: str, server: str) -> None:
+        print(say("A direct message to Banter: {url}", options.locale, url=direct))
+        print(say("Banter in a server: {url}", options.locale, url=server))
         if settings.model == EMBEDDED_MODEL:
             print(say(DEMONSTRATION, options.locale))
         print(say("Only this computer can open these pages. Ctrl-C closes them.", options.locale))
         sys.stdout.flush()
 
-    visit = Visit(getattr(options, "port", None), options.locale)
-    return _run_to_its_end(serve_playground(settings, visit, announce))
+    port = getattr(options, "port", None)  # without a command there is no such option
+    return _run_to_its_end(serve_playground(settings, port, options.locale, announce))
 
 
 def _chat(options: argparse.Namespace) -> int:
-    from bot.logs import configure_logs
-    from bot.settings.settings import EMBEDDED_MODEL, load_settings
+    from bot.terminal.opening import open_settings
 
-    settings = load_settings(os.environ, default_model=EMBEDDED_MODEL)
-    configure_logs("WARNING", settings.log_format, secrets=settings.secrets)
+    settings = open_settings()
     from bot.terminal.console import chat  # after the settings: a mistake in them is told at once
 
     return chat(settings, options.once, options.locale)
@@ -127,20 +118,18 @@ def _next(options: argparse.Namespace) -> int:
 
     from bot.answering.completion import SAMPLING_OPTIONS, Wish, check_text, params_for
     from bot.engine.protocol import LAST_LAYER
-    from bot.logs import configure_logs
     from bot.rendering.attention_picture import check_drawable, save_picture
-    from bot.settings.settings import EMBEDDED_MODEL, load_settings
     from bot.terminal.next_table import table_of, text_of
+    from bot.terminal.opening import open_settings
 
-    settings = load_settings(os.environ, default_model=EMBEDDED_MODEL)
+    settings = open_settings()
     wished = {name: getattr(options, name) for name in SAMPLING_OPTIONS}
     text, params = check_text(options.text), params_for(settings.sampling, wished)
     layer = options.layer
     if options.attention is not None:
         check_drawable(options.attention)
         layer = LAST_LAYER if layer is None else layer
-    configure_logs("WARNING", settings.log_format, secrets=settings.secrets)
-    from bot.startup.foundation import go_on  # after the mistakes that need no model
+    from bot.terminal.next_text import go_on  # after the mistakes that need no model
 
     writing = asyncio.run(go_on(settings, Wish(text, params, options.length, layer)))
     print(text_of(writing.continuation), flush=True)
@@ -217,12 +206,10 @@ def _fetch(options: argparse.Namespace) -> int:
 def _database(options: argparse.Namespace) -> int:
     import asyncio
 
-    from bot.logs import configure_logs
-    from bot.settings.settings import load_settings
+    from bot.terminal.opening import open_settings
 
-    settings = load_settings(os.environ)
-    configure_logs("WARNING", settings.log_format, secrets=settings.secrets)
-    from bot.terminal.database_actions import ACTIONS
+    settings = open_settings()
+    from bot.terminal.database_actions import ACTIONS  # after the settings
 
     return asyncio.run(ACTIONS[options.action](settings.database_url, options))
 

@@ -17,7 +17,7 @@ from bot.errors import ModelError, StartError
 from bot.paths import may_write, nearest_folder
 from bot.settings.settings import EMBEDDED_MODEL, MODELS_FOLDER, Settings
 from bot.startup.chosen_hub import chosen_hub
-from bot.startup.foundation import must_be_fetched
+from bot.startup.model_folder import must_be_fetched
 from bot.startup.reverse_model import find_reverse_model
 
 HUB_SECONDS = 6.0

@@ -1,8 +1,8 @@
 """The bot in a browser, without Discord: its real cogs in a simulated one, on simcord's page.
 
 simcord takes one action at a time, and holds it open until the bot has no more work to do. So
-the model thinks outside of the simulated world, actions wait for their turn, and a pulse keeps
-the world's clock right and the pages fresh.
+the model thinks outside of the simulated world, actions wait for their turn, and a task keeps
+the world's clock right and the pages up to date.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ from bot.client.chat_bot import ChatBot
 from bot.errors import UnavailableError
 from bot.playground.outside_engine import OutsideEngine
 from bot.settings.settings import DATA_FOLDER, Settings
-from bot.startup.app import SIGNALS, compose
-from bot.startup.foundation import Foundation, open_foundation, unless
+from bot.startup.app import SIGNALS, compose, unless
+from bot.startup.foundation import Foundation, open_foundation
 from bot.texts import language_of
 
 logger = logging.getLogger(__name__)
@@ -32,32 +32,16 @@ logger = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 DATABASE_URL = f"sqlite+aiosqlite:///{DATA_FOLDER / 'playground.db'}"
 NAME = "Banter"
-PULSE_SECONDS = 0.25
+REFRESH_SECONDS = 0.25
 SETTLE_SECONDS = 5.0  # an action waits so long for what the bot does; timers beyond it wait alone
 FINISH_SECONDS = 3.0
-FREE_TO_MOVE = ("send_message", "run_command")  # actions that depend on nothing shown in the page
+PAGE_INDEPENDENT = ("send_message", "run_command")  # actions that any state of the page allows
 ZONES = "zoneinfo/"
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where the pages are; whoever has an address can use the page."""
-
-    direct: str
-    server: str
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """What the person at the browser wants: a port (None: any), the language of the terminal."""
-
-    port: int | None
-    locale: str
 
 
 @dataclass
 class World:
-    """A simulated Discord with the bot in it. `turn` is held by whoever acts in it."""
+    """A simulated Discord with the bot in it. `turn` is held by the action that runs in it."""
 
     env: simcord.Env
     bot: ChatBot
@@ -67,50 +51,45 @@ class World:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     pages: list[simcord.Preview] = field(default_factory=list)
 
-    async def catch_up(self) -> None:
-        """Bring the world's clock to now; hold `turn`."""
-        await self.env.advance_time(_seconds_behind(self.env))
-
-    async def beat(self) -> None:
+    async def keep_current(self) -> None:
         """Keep the clock right, and show what the bot did; runs until cancelled."""
         num_shown = -1
         while True:
-            await asyncio.sleep(PULSE_SECONDS)
+            await asyncio.sleep(REFRESH_SECONDS)
             async with self.turn:
                 with suppress(TimeoutError):  # the bot is still at work: later
-                    await self.catch_up()
+                    await self.env.advance_time(_seconds_behind(self.env))
                     num_requests = len(self.env.http_requests)
                     if num_requests != num_shown:
-                        await self._show()
+                        for page in self.pages:
+                            await page.refresh()
                         num_shown = num_requests
-
-    async def _show(self) -> None:
-        for page in self.pages:
-            await page.refresh()
 
 
 async def serve_playground(
-    settings: Settings, visit: Visit, announce: Callable[[Addresses], None]
+    settings: Settings, port: int | None, locale: str, announce: Callable[[str, str], None]
 ) -> int:
     """Serve the pages until a signal comes or a page is closed; returns the exit code.
 
-    `announce` is called once, when they can be opened.
+    The first page has `port`, or any where it is None, and both are in the language of `locale`.
+    `announce` gets the addresses of the direct message and of the server once they can be opened:
+    an address is all that the use of its page takes.
     Raises StartError when something that the bot needs is wrong or missing.
     """
-    _check_port(visit.port)
+    _check_port(port)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        opening = stack.enter_async_context(open_foundation(at_home(settings)))
+        opening = stack.enter_async_context(open_foundation(playground_settings(settings)))
         foundation = await unless(stop, opening)
         if foundation is None:
             return 0
         world = await stack.enter_async_context(open_world(foundation))
-        direct = await stack.enter_async_context(open_page(world, visit, world.user))
-        server = await stack.enter_async_context(open_page(world, visit, world.member))
-        announce(Addresses(direct.url, server.url))
+        direct = await stack.enter_async_context(open_page(world, world.user, port, locale))
+        server = await stack.enter_async_context(open_page(world, world.member, port, locale))
+        announce(direct.url, server.url)
         await _serve_until(stop, world)
     return 0
 
@@ -143,17 +122,20 @@ async def open_world(foundation: Foundation) -> AsyncIterator[World]:
 
 @asynccontextmanager
 async def open_page(
-    world: World, visit: Visit, viewer: simcord.UserHandle | simcord.MemberActor
+    world: World,
+    viewer: simcord.UserHandle | simcord.MemberActor,
+    first_port: int | None,
+    locale: str,
 ) -> AsyncIterator[simcord.Preview]:
     """A page of its own for the direct message or the channel, whichever `viewer` sees."""
-    port = visit.port and visit.port + len(world.pages)
+    port = first_port and first_port + len(world.pages)
     # simcord knows one page; actions come in turn, so it may know the one whose turn it is.
     world.env._preview = None  # noqa: SLF001
     page = world.env.preview(
         viewer.dm_channel if isinstance(viewer, simcord.UserHandle) else world.channel,
         viewers=[viewer],
         layout="channel",
-        locale="ko" if language_of(visit.locale) == "ko" else "en-US",
+        locale="ko" if language_of(locale) == "ko" else "en-US",
         timezone=_time_zone(),
         port=port,
     )
@@ -177,7 +159,7 @@ def _take_turns(page: simcord.Preview, world: World) -> None:
     async def act_in_turn(context_id: str | None, body: Mapping[str, Any]) -> dict[str, Any]:
         async with world.turn:
             world.env._preview = page  # noqa: SLF001 - see open_page
-            if isinstance(body, dict) and body.get("kind") in FREE_TO_MOVE:
+            if isinstance(body, dict) and body.get("kind") in PAGE_INDEPENDENT:
                 # A reply may have been shown since the person began to write.
                 revision = page._get_page(context_id).revision  # noqa: SLF001
                 body = {**body, "published_revision": revision}
@@ -195,15 +177,15 @@ def _mention_by_name(body: dict[str, Any], world: World) -> None:
 
 
 async def _serve_until(stop: asyncio.Event, world: World) -> None:
-    beating = asyncio.create_task(world.beat())
+    refreshing = asyncio.create_task(world.keep_current())
     closed = [asyncio.create_task(page.wait_closed()) for page in world.pages]
-    tasks = (beating, asyncio.create_task(stop.wait()), *closed)
+    tasks = (refreshing, asyncio.create_task(stop.wait()), *closed)
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    if not beating.cancelled():
-        beating.result()
+    if not refreshing.cancelled():
+        refreshing.result()
 
 
 def _seconds_behind(env: simcord.Env) -> float:
@@ -215,9 +197,9 @@ async def _not_shown(channel_id: str | int) -> None:
     raise discord.DiscordException(f"typing in {channel_id} is not shown")
 
 
-def at_home(settings: Settings) -> Settings:
-    """The settings for a world of one person: its own database, no fence and no hurry."""
-    nobody: frozenset[int] = frozenset()
+def playground_settings(settings: Settings) -> Settings:
+    """The settings for a world of one person: its own database, no list of ids, no cooldown."""
+    no_ids: frozenset[int] = frozenset()
     return settings.model_copy(
         update={
             "database_url": DATABASE_URL,
@@ -225,10 +207,10 @@ def at_home(settings: Settings) -> Settings:
             "cooldown_seconds": 0.0,
             "max_pending_per_user": settings.max_queue,
             "allow_dms": True,
-            "allowed_channel_ids": nobody,
-            "blocked_channel_ids": nobody,
-            "blocked_user_ids": nobody,
-            "allowed_role_ids": nobody,
+            "allowed_channel_ids": no_ids,
+            "blocked_channel_ids": no_ids,
+            "blocked_user_ids": no_ids,
+            "allowed_role_ids": no_ids,
         }
     )
 

@@ -1,6 +1,7 @@
 """The bot on Discord: composes its services, and serves until it is told to stop.
 
-Which class fills which place is chosen here and in `bot.startup.foundation`, and nowhere else.
+Which class fills which place is chosen here and in the two modules that this one builds on,
+`foundation` and `building`, and nowhere else.
 """
 
 import asyncio
@@ -9,9 +10,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
+from typing import TypeVar
 
 from bot.client.chat_bot import ChatBot, Services
 from bot.client.connection import check_token, run_client
@@ -21,15 +23,10 @@ from bot.delivery.outbox import Outbox
 from bot.engine.thread import is_any_left
 from bot.errors import EXIT_RESTART, WrongSettingsError
 from bot.settings.settings import DATA_FOLDER, Settings
-from bot.startup.foundation import (
-    Foundation,
-    build_conversation,
-    build_writer,
-    must_be_fetched,
-    open_foundation,
-    unless,
-)
+from bot.startup.building import build_conversation, build_writer
+from bot.startup.foundation import Foundation, open_foundation
 from bot.startup.heartbeat import heartbeat
+from bot.startup.model_folder import must_be_fetched
 from bot.startup.single_instance import only_instance
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
@@ -37,6 +34,7 @@ from bot.store.privacy import SqlPrivacy
 from bot.store.sampling import SqlSampling
 from bot.store.servers import SqlServers
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 FINISH_SECONDS = 8.0  # for the replies that are being made
@@ -59,6 +57,20 @@ async def serve(settings: Settings) -> int:
     if is_any_left():
         _end_now(exit_code)  # a hung engine, or one that still loads: everything else is closed
     return exit_code
+
+
+async def unless(stop: asyncio.Event, opening: Awaitable[T]) -> T | None:
+    """Await `opening`, but give it up when the signal comes first; then None."""
+    task = asyncio.ensure_future(opening)
+    signalled = asyncio.create_task(stop.wait())
+    await asyncio.wait({task, signalled}, return_when=asyncio.FIRST_COMPLETED)
+    signalled.cancel()
+    if task.done():
+        return task.result()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    return None
 
 
 def _on_signal(stop: asyncio.Event) -> None:
@@ -115,7 +127,7 @@ async def _open_bot(settings: Settings) -> AsyncIterator[ChatBot]:
     token = settings.discord_token.get_secret_value() if settings.discord_token else ""
     with only_instance(token):
         if must_be_fetched(settings):
-            await check_token(token)  # nobody waits for a large model to read of a wrong token
+            await check_token(token)  # a wrong token is told before a large model is fetched
         async with open_foundation(settings) as foundation:
             yield ChatBot(compose(foundation, origin="discord"))
 
@@ -126,7 +138,13 @@ def compose(foundation: Foundation, origin: str) -> Services:
     history = SqlHistory(database, origin=origin)
     sampling = SqlSampling(database)
     inbox = SqlInbox(database)
-    admission = Admission(_admission_limits(settings))
+    admission = Admission(
+        AdmissionLimits(
+            max_queue=settings.max_queue,
+            max_pending=settings.max_pending_per_user,
+            cooldown_seconds=settings.cooldown_seconds,
+        )
+    )
     conversation = build_conversation(foundation, history, sampling)
     return Services(
         conversation=conversation,
@@ -148,12 +166,4 @@ def compose(foundation: Foundation, origin: str) -> Services:
         writer=build_writer(foundation),
         settings=settings,
         license_id=foundation.license_id,
-    )
-
-
-def _admission_limits(settings: Settings) -> AdmissionLimits:
-    return AdmissionLimits(
-        max_queue=settings.max_queue,
-        max_pending=settings.max_pending_per_user,
-        cooldown_seconds=settings.cooldown_seconds,
     )

@@ -22,10 +22,7 @@ def divided_cores(num_threads: int) -> Iterator[frozenset[int] | None]:
     Yields the cores that are left for a model of at least `num_threads` threads; None where
     nothing was divided, because it needs every core, or here is no Linux.
     """
-    if sys.platform != "linux":
-        yield None
-        return
-    cores = sorted(os.sched_getaffinity(0))
+    cores = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
     if len(cores) <= num_threads:
         yield None
         return
@@ -46,8 +43,6 @@ def divided_cores(num_threads: int) -> Iterator[frozenset[int] | None]:
 
 def _move_threads(cores: Collection[int]) -> None:
     """Keep every thread of this program to `cores`. Raises OSError where that is forbidden."""
-    if sys.platform != "linux":
-        return
     for thread in threading.enumerate():
         with suppress(ProcessLookupError):  # it has just ended
             os.sched_setaffinity(thread.native_id or 0, cores)

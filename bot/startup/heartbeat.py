@@ -6,14 +6,13 @@ Supervisors ask for it every half minute: nothing slower than the standard libra
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-FOLDER = Path(
-    "data"
-)  # as bot.settings.settings.DATA_FOLDER, which takes three times as long to import
+# As bot.settings.settings.DATA_FOLDER, which takes three times as long to import.
+FOLDER = Path("data")
 NAME = "alive"
 BEAT_SECONDS = 20.0
 LOOK_SECONDS = 1.0  # how soon we look again for a connection that is not there
@@ -26,7 +25,7 @@ def is_alive(folder: Path, now: float) -> bool:
     """Whether the bot with the data folder `folder` was on Discord within the last minute.
 
     `now` is the time of day in seconds, as time.time() gives it. A sign that seems to come from
-    the future counts only when it is near: somebody put the clock back.
+    the future counts only when it is near: then the clock was put back.
     """
     try:
         touched_at = (folder / NAME).stat().st_mtime
@@ -50,36 +49,28 @@ async def heartbeat(
     finally:
         beating.cancel()
         await asyncio.wait({beating})
-        await _attempt(_remove, sign)
+        with suppress(OSError):
+            await asyncio.to_thread(sign.unlink, missing_ok=True)
 
 
 async def _beat(sign: Path, is_connected: Callable[[], bool], pause: Pause) -> None:
-    trouble: OSError | None = None
+    is_told = False  # of a sign that cannot be written: once, until it can be again
     while True:
         if not is_connected():
             await pause(LOOK_SECONDS)
             continue
-        error = await _attempt(_touch, sign)
-        if error is not None and trouble is None:
-            reason = error.strerror
-            logger.warning("%s cannot be written (%s): the bot will seem away.", sign, reason)
-        trouble = error
+        try:
+            await asyncio.to_thread(_touch, sign)  # a disk that hangs must not stop the loop
+        except OSError as error:
+            if not is_told:
+                reason = error.strerror
+                logger.warning("%s cannot be written (%s): the bot will seem away.", sign, reason)
+            is_told = True
+        else:
+            is_told = False
         await pause(BEAT_SECONDS)
-
-
-async def _attempt(work: Callable[[Path], None], sign: Path) -> OSError | None:
-    """Do `work` in a thread, for a disk that hangs must not stop the loop; what went wrong."""
-    try:
-        await asyncio.to_thread(work, sign)
-    except OSError as error:
-        return error
-    return None
 
 
 def _touch(sign: Path) -> None:
     sign.parent.mkdir(parents=True, exist_ok=True)
     sign.touch()
-
-
-def _remove(sign: Path) -> None:
-    sign.unlink(missing_ok=True)

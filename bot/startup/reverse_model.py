@@ -12,6 +12,7 @@ from bot.engine.opening import open_tokenizer
 from bot.engine.protocol import TokenizerThread
 from bot.errors import ModelError, StartError, WrongSettingsError
 from bot.settings.settings import MODELS_FOLDER, Settings
+from bot.startup.model_folder import model_folder
 from bot.texts import FALLBACK_LANGUAGE, explain, mark
 
 _MODEL = re.compile(r"(?<![A-Z_])MODEL(?![A-Z_])")
@@ -49,7 +50,7 @@ def find_reverse_model(settings: Settings) -> Path | None:
             "with `python -m bot fetch {model}`.",
             model=reverse_model,
         ) from error
-    if reverse_model == settings.model or folder == _folder_of(settings):
+    if reverse_model == settings.model or _is_main_model(folder, settings):
         raise WrongSettingsError(
             "REVERSE_MODEL and MODEL are both {model}: a reverse model is another one, which was "
             "trained on turns in reverse order. Leave REVERSE_MODEL empty to do without.",
@@ -67,11 +68,11 @@ def naming_reverse_model() -> Iterator[None]:
         yield
     except (ModelError, WrongSettingsError) as error:
         sentence = mark("{fault} Without a reverse model: leave REVERSE_MODEL empty.")
-        raise type(error)(sentence, fault=_Fault(error)) from error
+        raise type(error)(sentence, fault=_SaidOfReverseModel(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
-class _Fault:
+class _SaidOfReverseModel:
     """Implements bot.texts.Told: what is wrong with MODEL, said of REVERSE_MODEL."""
 
     error: StartError
@@ -110,8 +111,8 @@ def _ids(tokenizer: Tokenizer) -> list[list[int]]:
     return [encode_turn(probe, tokenizer) for probe in _PROBES]
 
 
-def _folder_of(settings: Settings) -> Path | None:
+def _is_main_model(folder: Path, settings: Settings) -> bool:
     try:
-        return resolve_model(settings.model, settings.model_revision, MODELS_FOLDER)
+        return folder == model_folder(settings)
     except ModelError:
-        return None  # a model that is still to be fetched is no folder yet
+        return False  # a model that is still to be fetched has no folder yet

@@ -18,7 +18,7 @@ def only_instance(token: str, folder: Path | None = None) -> Iterator[None]:
     """Hold the lock of `token` on this machine, in `folder` (the system's temporary one).
 
     The lock is the kernel's: it goes when the process ends, however it ends, and the empty
-    file stays. Its name is a hash, from which nobody gets the token back.
+    file stays. Its name is a hash, which does not give the token back.
     Raises UnavailableError while another process holds it.
     """
     descriptor = _open(_lock_file(token, folder))

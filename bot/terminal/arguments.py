@@ -7,7 +7,7 @@ catalogues that Python does not bring: a parser of ours says them itself.
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
@@ -23,8 +23,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001
 # What argparse complains of, and our sentence for it; a complaint of a Python to come stays as
 # it is. Those that a `type` raises are whole sentences of ours already.
 _COMPLAINTS = (
-    (r"argument (?P<name>.+?): expected one argument", mark("{name} needs a value.")),
-    (r"argument (?P<name>.+?): expected at least one argument", mark("{name} needs a value.")),
+    (r"argument (?P<name>.+?): expected (at least )?one argument", mark("{name} needs a value.")),
     (
         r"argument (?P<name>.+?): invalid int value: '(?P<value>.*)'",
         mark("{name} must be a whole number, not “{value}”."),
@@ -107,7 +106,6 @@ def build_parser(locale: str) -> argparse.ArgumentParser:
         description=say("A Discord bot that talks with a model on this computer.", locale),
         epilog=say("Without a command the bot starts. Its settings are in .env.", locale),
     )
-    parser.set_defaults(command="run", locale=locale)
     parser.options.add_argument(
         "--version",
         action="store_const",
@@ -115,33 +113,31 @@ def build_parser(locale: str) -> argparse.ArgumentParser:
         const="version",
         help=say("show the version", locale),
     )
-    commands = parser.add_subparsers(title=say("commands", locale), metavar=say("COMMAND", locale))
-    for add in (
-        *(_add_playground, _add_chat, _add_next, _add_doctor),
-        *(_add_health, _add_fetch, _add_database),
-    ):
-        add(commands, locale)
+    commands = parser.add_subparsers(
+        title=say("commands", locale), dest="command", metavar=say("COMMAND", locale)
+    )
+    parser.set_defaults(command="run", locale=locale)
+    _add_playground_and_chat(commands, locale)
+    _add_next(commands, locale)
+    _add_doctor_and_health(commands, locale)
+    _add_fetch(commands, locale)
+    _add_database(commands, locale)
     return parser
 
 
-def _add_playground(commands: Commands, locale: str) -> None:
+def _add_playground_and_chat(commands: Commands, locale: str) -> None:
     playground = commands.add_parser(
         "playground", locale=locale, help=say("try the bot in a browser, without Discord", locale)
     )
-    playground.set_defaults(command="playground")
     playground.options.add_argument(
         "--port",
         type=int,
         metavar=say("PORT", locale),
         help=say("a port of this computer; the next one is used, too", locale),
     )
-
-
-def _add_chat(commands: Commands, locale: str) -> None:
     chat = commands.add_parser(
         "chat", locale=locale, help=say("talk with the bot in this terminal", locale)
     )
-    chat.set_defaults(command="chat")
     chat.options.add_argument(
         "--once", metavar=say("TEXT", locale), help=say("print one reply and exit", locale)
     )
@@ -151,7 +147,7 @@ def _add_next(commands: Commands, locale: str) -> None:
     following = commands.add_parser(
         "next", locale=locale, help=say("go on with a text, word by word, and show why", locale)
     )
-    following.set_defaults(command="next", length=LENGTH)
+    following.set_defaults(length=LENGTH)
     following.values.add_argument(
         "text", metavar=say("TEXT", locale), help=say("how the text begins", locale)
     )
@@ -182,51 +178,42 @@ def _add_next(commands: Commands, locale: str) -> None:
         following.options.add_argument(name, type=kind, metavar=number, help=explanation)
 
 
-def _add_doctor(commands: Commands, locale: str) -> None:
+def _add_doctor_and_health(commands: Commands, locale: str) -> None:
     doctor = commands.add_parser(
         "doctor",
         locale=locale,
         help=say("say what keeps the bot from running, and what to do", locale),
     )
-    doctor.set_defaults(command="doctor")
     doctor.options.add_argument(
         "--channel",
         nargs="+",
         action="extend",
         default=[],
-        type=_channel_reader(locale),
+        type=partial(_channel_id, locale),
         metavar=say("CHANNEL", locale),
         help=say("check whether the bot may talk there; the id or the link of a channel", locale),
     )
-
-
-def _channel_reader(locale: str) -> Callable[[str], int]:
-    def read(written: str) -> int:
-        """The id in `123`, `<#123>` or https://discord.com/channels/45/123."""
-        found = re.fullmatch(r"(?:<#|https?://\S+/channels/[\w@]+/)?(\d{1,19})(?:[>/].*)?", written)
-        if found is None:
-            raise argparse.ArgumentTypeError(
-                say("“{value}” is not the id or the link of a channel", locale, value=written)
-            )
-        return int(found[1])
-
-    return read
-
-
-def _add_health(commands: Commands, locale: str) -> None:
-    health = commands.add_parser(
+    commands.add_parser(
         "health",
         locale=locale,
         help=say("whether the bot of this folder is on Discord, for supervisors", locale),
     )
-    health.set_defaults(command="health")
+
+
+def _channel_id(locale: str, written: str) -> int:
+    """The id in `123`, `<#123>` or https://discord.com/channels/45/123."""
+    found = re.fullmatch(r"(?:<#|https?://\S+/channels/[\w@]+/)?(\d{1,19})(?:[>/].*)?", written)
+    if found is None:
+        raise argparse.ArgumentTypeError(
+            say("“{value}” is not the id or the link of a channel", locale, value=written)
+        )
+    return int(found[1])
 
 
 def _add_fetch(commands: Commands, locale: str) -> None:
     fetch = commands.add_parser(
         "fetch", locale=locale, help=say("download a model, convert and verify it", locale)
     )
-    fetch.set_defaults(command="fetch")
     fetch.values.add_argument(
         "model",
         metavar=say("MODEL", locale),
@@ -237,7 +224,6 @@ def _add_fetch(commands: Commands, locale: str) -> None:
 
 def _add_database(commands: Commands, locale: str) -> None:
     database = commands.add_parser("db", locale=locale, help=say("look after the database", locale))
-    database.set_defaults(command="db")
     actions = database.add_subparsers(
         title=say("actions", locale), required=True, dest="action", metavar=say("ACTION", locale)
     )

@@ -5,28 +5,29 @@ person, so that line editing, Ctrl-C and Ctrl-D work as they do everywhere.
 """
 
 import asyncio
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from bot.answering.conversation import Conversation
 from bot.answering.live_reply import ShowDraft
 from bot.answering.ports import Draft, Head
-from bot.dialogue.sampling import BOUNDS, PRESETS, Layer, Number, Place, check
+from bot.dialogue.sampling import BOUNDS, PRESETS, Layer, Place, check
 from bot.dialogue.text import clean, is_blank
 from bot.dialogue.turn import Exchange, Scope, Utterance
 from bot.engine.protocol import Cancellation
 from bot.errors import ChatError, NoFitReplyError, RefusedError
 from bot.settings.settings import DATA_FOLDER, EMBEDDED_MODEL, Settings
-from bot.startup.foundation import build_conversation, open_foundation
+from bot.startup.building import build_conversation
+from bot.startup.foundation import open_foundation
 from bot.store.history import SqlHistory
 from bot.store.sampling import SqlSampling
-from bot.terminal.console_answers import COMMANDS, HELP, QUIT, Why, settings_answer, why_answer
+from bot.terminal.console_answers import COMMANDS, HELP, QUIT, settings_answer, why_answer
 from bot.terminal.live_line import LiveLine
 from bot.texts import DEMONSTRATION, ONLY_TEXT, explain, say, unknown_command
 
@@ -35,7 +36,6 @@ LINES_PATH = DATA_FOLDER / "console_lines"
 NUM_LINES = 1000
 USER_ID = 1  # the person at the terminal
 EXIT_UNANSWERED = 1
-EXIT_PIPE_CLOSED = 141  # as a shell shows a program that SIGPIPE ended
 
 
 class WatchedHistory(SqlHistory):
@@ -108,7 +108,7 @@ class Console:
             case ["preset", name] if name in PRESETS:
                 await self.sampling.save(Layer.MEMBER, self.place, PRESETS[name])
             case [name, value] if name in BOUNDS:
-                values = {name: check(name, _number(name, value))}
+                values = {name: check(name, _number(value))}
                 await self.sampling.save(Layer.MEMBER, self.place, values)
             case _:
                 return say(
@@ -128,17 +128,15 @@ class Console:
             if draft.context_start_id is None
             else await self.history.path(draft.context_start_id, 1)
         )
-        return why_answer(Why(draft, turns[0].text if turns else draft.said.text), self.locale)
+        return why_answer(draft, turns[0].text if turns else draft.said.text, self.locale)
 
 
-def _number(name: str, text: str) -> Number:
+def _number(text: str) -> Any:
+    """`text` as a number; as it is where it is none, and then `check` refuses it."""
     for kind in (int, float):
-        try:
+        with suppress(ValueError):
             return kind(text)
-        except ValueError:
-            continue
-    check(name, text)  # type: ignore[arg-type]  # raises: not a number
-    raise AssertionError(text)
+    return text
 
 
 def chat(settings: Settings, once: str | None, locale: str) -> int:
@@ -153,14 +151,10 @@ def chat(settings: Settings, once: str | None, locale: str) -> int:
     if is_talk:
         _tell(say("Loading {model} …", locale, model=settings.model))
     with asyncio.Runner() as runner, _open_console(runner, here, locale) as console:
-        try:
-            if is_talk:
-                return _talk(runner, console, here)
-            return answer_all(runner, console, _lines() if once is None else iter([once]))
-        except BrokenPipeError:
-            # Whoever read our lines is gone; without this Python complains once more at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return EXIT_PIPE_CLOSED
+        if is_talk:
+            return _talk(runner, console, here)
+        lines = (line for line in sys.stdin if line.strip()) if once is None else [once]
+        return answer_all(runner, console, lines)
 
 
 @contextmanager
@@ -176,7 +170,7 @@ def _open_console(runner: asyncio.Runner, settings: Settings, locale: str) -> It
         runner.run(stack.aclose())
 
 
-def answer_all(runner: asyncio.Runner, console: Console, lines: Iterator[str]) -> int:
+def answer_all(runner: asyncio.Runner, console: Console, lines: Iterable[str]) -> int:
     """Print the answer to every line, up to /quit, and nothing else; returns the exit code."""
     exit_code = 0
     for line in map(str.strip, lines):
@@ -252,10 +246,6 @@ def _if_possible(work: Callable[[Path], None], path: Path) -> None:
         work(path)
     except OSError as error:
         sys.stderr.write(f"{path}: {error.strerror}\n")
-
-
-def _lines() -> Iterator[str]:
-    return (line for line in sys.stdin if line.strip())
 
 
 def _tell(text: str) -> None:

@@ -1,7 +1,5 @@
 """What the terminal answers to its commands, as text."""
 
-from dataclasses import dataclass
-
 from bot.answering.ports import Draft, Rejected
 from bot.dialogue.guards import Fault
 from bot.dialogue.sampling import BOUNDS, EffectiveParams
@@ -20,14 +18,6 @@ HELP = mark(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Why:
-    """How a reply came about; `first_text` is the oldest turn of its prompt."""
-
-    draft: Draft
-    first_text: str
-
-
 def settings_answer(effective: EffectiveParams, locale: str) -> str:
     """Every value in force, where it comes from, and what is allowed."""
     bounds = [f"{written(bound.low)} – {written(bound.high)}" for bound in BOUNDS.values()]
@@ -36,9 +26,11 @@ def settings_answer(effective: EffectiveParams, locale: str) -> str:
     return aligned([(*row, cell) for row, cell in zip(rows, allowed, strict=True)])
 
 
-def why_answer(why: Why, locale: str) -> str:
-    """Params, seed, prompt and refused candidates of a reply."""
-    draft = why.draft
+def why_answer(draft: Draft, first_text: str, locale: str) -> str:
+    """How a reply came about: params, seed, prompt, refused candidates.
+
+    `first_text` is the oldest turn of the prompt.
+    """
     values = draft.params.values() | {"seed": draft.seed}
     lines = [
         say("Model: {model}, {ms} ms", locale, model=draft.model, ms=draft.latency_ms),
@@ -46,7 +38,7 @@ def why_answer(why: Why, locale: str) -> str:
             "Prompt: {num_tokens} tokens, from “{text}” on",
             locale,
             num_tokens=draft.num_prompt_tokens,
-            text=_short(why.first_text),
+            text=_short(first_text),
         ),
         say("Reply: {num_tokens} tokens", locale, num_tokens=draft.num_tokens[1]),
         ", ".join(f"{name} {written(value)}" for name, value in values.items()),

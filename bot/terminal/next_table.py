@@ -1,4 +1,4 @@
-"""What `python -m bot next` takes and shows, as plain text."""
+"""What `python -m bot next` shows, as plain text."""
 
 from bot.dialogue.continuation import Continuation, Likely, Step
 from bot.dialogue.text import clean

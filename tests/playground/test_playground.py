@@ -21,7 +21,13 @@ import simcord
 
 from bot.answering.erasures import Erasures
 from bot.errors import UnavailableError
-from bot.playground.playground import Visit, World, at_home, open_page, open_world, serve_playground
+from bot.playground.playground import (
+    World,
+    open_page,
+    open_world,
+    playground_settings,
+    serve_playground,
+)
 from bot.settings.settings import VARIABLES, Settings
 from bot.startup.foundation import Foundation
 from bot.store.database.database import Database
@@ -29,7 +35,6 @@ from tests.fakes import InlineTokenizerThread, ScriptedEngine
 from tests.tiny_models import make_tiny_gpt2
 
 ROOT = Path(__file__).parent.parent.parent
-ANY_PORT = Visit(None, "en")
 SECONDS = 60
 
 
@@ -106,17 +111,17 @@ async def test_a_port_that_is_taken_is_told_at_once(offset: int) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(UnavailableError, match=rf"cannot use port {port} .*--port"):
-            await serve_playground(Settings(), Visit(port - offset, "en"), print)
+            await serve_playground(Settings(), port - offset, "en", print)
 
 
 async def test_a_port_that_there_is_not_is_told() -> None:
     with pytest.raises(UnavailableError, match="cannot use port 70000"):
-        await serve_playground(Settings(), Visit(70000, "en"), print)
+        await serve_playground(Settings(), 70000, "en", print)
 
 
 def test_the_fences_of_a_server_do_not_stand_in_the_playground() -> None:
     strict = Settings(allow_dms=False, allowed_channel_ids=frozenset({1}), cooldown_seconds=60)
-    settings = at_home(strict)
+    settings = playground_settings(strict)
     assert settings.allow_dms
     assert not settings.allowed_channel_ids
     assert settings.cooldown_seconds == 0
@@ -191,7 +196,7 @@ def engine() -> ScriptedEngine:
 
 
 def foundation_on(database: Database, engine: ScriptedEngine) -> Foundation:
-    settings, tokenizer = at_home(Settings()), InlineTokenizerThread()
+    settings, tokenizer = playground_settings(Settings()), InlineTokenizerThread()
     return Foundation(settings, database, engine, tokenizer, Erasures(engine))
 
 
@@ -199,16 +204,16 @@ def foundation_on(database: Database, engine: ScriptedEngine) -> Foundation:
 async def world(database: Database, engine: ScriptedEngine) -> AsyncIterator[World]:
     foundation = foundation_on(database, engine)
     async with open_world(foundation) as world:
-        beating = asyncio.create_task(world.beat())
+        refreshing = asyncio.create_task(world.keep_current())
         yield world
-        beating.cancel()
-        await asyncio.gather(beating, return_exceptions=True)
+        refreshing.cancel()
+        await asyncio.gather(refreshing, return_exceptions=True)
 
 
 async def test_a_direct_message_is_answered_with_what_was_said_before(
     world: World, engine: ScriptedEngine
 ) -> None:
-    async with open_page(world, ANY_PORT, world.user) as page, browser_on(page) as browser:
+    async with open_page(world, world.user, None, "en") as page, browser_on(page) as browser:
         await browser.send("my name is Ada")
         await browser.wait_for(lambda texts: len(texts) == 2)
         await browser.send("what is my name?")
@@ -220,7 +225,7 @@ async def test_messages_sent_while_the_bot_thinks_are_shown_and_answered_in_orde
     world: World, engine: ScriptedEngine
 ) -> None:
     engine.gate.clear()
-    async with open_page(world, ANY_PORT, world.user) as page, browser_on(page) as browser:
+    async with open_page(world, world.user, None, "en") as page, browser_on(page) as browser:
         for number in range(5):
             receipt = await browser.send(f"question {number}")
             assert receipt["settlement"] == "settled"
@@ -234,8 +239,8 @@ async def test_messages_sent_while_the_bot_thinks_are_shown_and_answered_in_orde
 
 async def test_in_the_server_the_bot_answers_where_its_name_is_written(world: World) -> None:
     async with (
-        open_page(world, ANY_PORT, world.user) as direct,
-        open_page(world, ANY_PORT, world.member) as server,
+        open_page(world, world.user, None, "en") as direct,
+        open_page(world, world.member, None, "en") as server,
         browser_on(server) as browser,
         browser_on(direct) as other,
     ):

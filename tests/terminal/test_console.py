@@ -19,7 +19,8 @@ from bot.dialogue.guards import Fault
 from bot.dialogue.sampling import PRESETS
 from bot.errors import InvalidSettingError, RefusedError
 from bot.settings.settings import VARIABLES, Settings
-from bot.startup.foundation import Foundation, build_conversation
+from bot.startup.building import build_conversation
+from bot.startup.foundation import Foundation
 from bot.store.database.database import Database
 from bot.store.sampling import SqlSampling
 from bot.store.upkeep.opening import open_database

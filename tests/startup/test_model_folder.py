@@ -1,4 +1,4 @@
-"""What the bot stands on: a fetch that is stopped."""
+"""Fetching MODEL at the start: a fetch that is stopped."""
 
 import asyncio
 import signal
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from bot.startup.foundation import _stop
+from bot.startup.model_folder import _stop
 
 STUBBORN = (
     "import signal, time\n"
@@ -30,7 +30,7 @@ async def test_a_child_that_is_over_already_can_be_stopped() -> None:
 
 
 async def test_a_child_that_does_not_stop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.startup.foundation.FETCH_STOP_SECONDS", 0.05)
+    monkeypatch.setattr("bot.startup.model_folder.FETCH_STOP_SECONDS", 0.05)
     child = await start(STUBBORN)
     assert child.stdout is not None
     await child.stdout.readline()

@@ -1,0 +1,44 @@
+"""Builds what answers on an opened foundation; opens nothing."""
+
+from datetime import timedelta
+
+from bot.answering.completion import Writer
+from bot.answering.conversation import Conversation
+from bot.answering.ports import HistoryStore, SamplingStore
+from bot.answering.reply_maker import ContextLimits, Speaker
+from bot.startup.foundation import Foundation
+
+
+def build_conversation(
+    foundation: Foundation, history: HistoryStore, sampling: SamplingStore
+) -> Conversation:
+    """The conversation that is remembered in `history`."""
+    settings = foundation.settings
+    speaker = Speaker(
+        engine=foundation.engine,
+        tokenizer=foundation.tokenizer,
+        limits=ContextLimits(settings.context_tokens, settings.num_context_turns),
+        deadline_seconds=settings.reply_seconds,
+        is_blocked=foundation.is_blocked,
+        reverse=foundation.reverse,
+    )
+    return Conversation(
+        speaker=speaker,
+        erasures=foundation.erasures,
+        history=history,
+        sampling=sampling,
+        defaults=settings.sampling,
+        num_turns=settings.num_context_turns,
+        idle=timedelta(minutes=settings.idle_minutes) if settings.idle_minutes else None,
+    )
+
+
+def build_writer(foundation: Foundation) -> Writer:
+    """What goes on with texts, on the same engine."""
+    settings = foundation.settings
+    return Writer(
+        engine=foundation.engine,
+        tokenizer=foundation.tokenizer,
+        deadline_seconds=settings.reply_seconds,
+        is_blocked=foundation.is_blocked,
+    )

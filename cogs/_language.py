@@ -5,7 +5,8 @@ from typing import Any
 
 import discord
 from discord import app_commands
-from discord.app_commands import TranslationContextLocation, TranslationContextTypes
+from discord.app_commands import TranslationContextLocation as Location
+from discord.app_commands import TranslationContextTypes
 from discord.ext import commands
 
 from bot.errors import StoreUnavailableError
@@ -46,13 +47,7 @@ class MemberLocales(commands.Cog):
             logger.debug("The locale of a member could not be saved.")
 
 
-_NAMES = frozenset(
-    {
-        TranslationContextLocation.command_name,
-        TranslationContextLocation.group_name,
-        TranslationContextLocation.parameter_name,
-    }
-)
+_NAMES = frozenset({Location.command_name, Location.group_name, Location.parameter_name})
 
 
 class CatalogueTranslator(app_commands.Translator):

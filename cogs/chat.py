@@ -11,12 +11,7 @@ from bot.delivery.admission import Admission
 from bot.delivery.delivery import Delivery
 from bot.dialogue.text import is_blank
 from bot.dialogue.turn import Utterance
-from bot.errors import (
-    AdmissionError,
-    OwnFaultError,
-    RefusedError,
-    StoreUnavailableError,
-)
+from bot.errors import AdmissionError, OwnFaultError, RefusedError, StoreUnavailableError
 from bot.ports import ServerStore
 from bot.settings.settings import Settings
 from bot.texts import ONLY_TEXT, mark

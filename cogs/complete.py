@@ -36,7 +36,7 @@ from cogs._completion_answer import writing_answer
 from cogs._discord.places import place_of
 from cogs._language import locale_of
 from cogs._telling import tell
-from cogs.settings import Bounded
+from cogs.settings import bounded
 
 MAX_LENGTH = 100
 MAX_LAYER = 1000  # of any model; which layers there are, the engine knows
@@ -74,10 +74,10 @@ class CompletionCommands(commands.Cog):
         *,
         text: str,
         length: Range[int, 1, MAX_LENGTH] = LENGTH,
-        temperature: Annotated[float | None, Bounded("temperature")] = None,
-        top_k: Annotated[int | None, Bounded("top_k")] = None,
-        top_p: Annotated[float | None, Bounded("top_p")] = None,
-        seed: Annotated[int | None, Bounded("seed")] = None,
+        temperature: Annotated[float | None, bounded("temperature")] = None,
+        top_k: Annotated[int | None, bounded("top_k")] = None,
+        top_p: Annotated[float | None, bounded("top_p")] = None,
+        seed: Annotated[int | None, bounded("seed")] = None,
         picture: bool = True,
         layer: Range[int, 1, MAX_LAYER] | None = None,
     ) -> None:

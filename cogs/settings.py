@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import discord
 from discord import app_commands
 from discord.app_commands import Choice, locale_str
+from discord.app_commands.transformers import RangeTransformer
 from discord.ext import commands
 
 from bot.answering.ports import SamplingStore
@@ -35,35 +36,15 @@ LAYERS: Mapping[str, Layer] = {
 }
 
 
-class Bounded(app_commands.Transformer):
-    """An option with the range of a sampling value.
+def bounded(name: str) -> RangeTransformer:
+    """An option with the range of the sampling value `name`.
 
     Discord's clients keep to the range, a forged interaction does not: the value is handed on
     as it came, and checked again before it is saved.
     """
-
-    def __init__(self, name: str) -> None:
-        self._bound = BOUNDS[name]
-
-    @property
-    def type(self) -> discord.AppCommandOptionType:
-        """Whole number or number."""
-        kinds = discord.AppCommandOptionType
-        return kinds.integer if self._bound.kind is int else kinds.number
-
-    @property
-    def min_value(self) -> Number:
-        """The smallest value that Discord lets a person enter."""
-        return self._bound.low
-
-    @property
-    def max_value(self) -> Number:
-        """The largest one."""
-        return self._bound.high
-
-    async def transform(self, interaction: discord.Interaction, value: Any, /) -> Any:
-        """Hand `value` on."""
-        return value
+    bound, kinds = BOUNDS[name], discord.AppCommandOptionType
+    kind = kinds.integer if bound.kind is int else kinds.number
+    return RangeTransformer(kind, min=bound.low, max=bound.high)
 
 
 class SamplingCommands(commands.Cog):
@@ -114,18 +95,18 @@ class SamplingCommands(commands.Cog):
         interaction: discord.Interaction,
         *,
         preset: str | None = None,
-        temperature: Annotated[float | None, Bounded("temperature")] = None,
-        top_k: Annotated[int | None, Bounded("top_k")] = None,
-        top_p: Annotated[float | None, Bounded("top_p")] = None,
-        min_p: Annotated[float | None, Bounded("min_p")] = None,
-        repetition_penalty: Annotated[float | None, Bounded("repetition_penalty")] = None,
-        no_repeat_ngram_size: Annotated[int | None, Bounded("no_repeat_ngram_size")] = None,
-        no_repeat_own_ngram_size: Annotated[int | None, Bounded("no_repeat_own_ngram_size")] = None,
-        dry_multiplier: Annotated[float | None, Bounded("dry_multiplier")] = None,
-        min_new_tokens: Annotated[int | None, Bounded("min_new_tokens")] = None,
-        max_new_tokens: Annotated[int | None, Bounded("max_new_tokens")] = None,
-        num_candidates: Annotated[int | None, Bounded("num_candidates")] = None,
-        seed: Annotated[int | None, Bounded("seed")] = None,
+        temperature: Annotated[float | None, bounded("temperature")] = None,
+        top_k: Annotated[int | None, bounded("top_k")] = None,
+        top_p: Annotated[float | None, bounded("top_p")] = None,
+        min_p: Annotated[float | None, bounded("min_p")] = None,
+        repetition_penalty: Annotated[float | None, bounded("repetition_penalty")] = None,
+        no_repeat_ngram_size: Annotated[int | None, bounded("no_repeat_ngram_size")] = None,
+        no_repeat_own_ngram_size: Annotated[int | None, bounded("no_repeat_own_ngram_size")] = None,
+        dry_multiplier: Annotated[float | None, bounded("dry_multiplier")] = None,
+        min_new_tokens: Annotated[int | None, bounded("min_new_tokens")] = None,
+        max_new_tokens: Annotated[int | None, bounded("max_new_tokens")] = None,
+        num_candidates: Annotated[int | None, bounded("num_candidates")] = None,
+        seed: Annotated[int | None, bounded("seed")] = None,
         apply_to: str = "me",
     ) -> None:
         """Show the values in force, or change those that were named."""
@@ -180,10 +161,10 @@ def chosen_layer(interaction: discord.Interaction, apply_to: str) -> Layer:
     if interaction.guild_id is None:
         raise RefusedError(NOT_HERE)
     granted = interaction.permissions
-    if layer is Layer.CHANNEL and not (granted.manage_channels or granted.administrator):
-        raise app_commands.MissingPermissions(["manage_channels"])
-    if layer is Layer.SERVER and not (granted.manage_guild or granted.administrator):
-        raise app_commands.MissingPermissions(["manage_guild"])
+    is_channel = layer is Layer.CHANNEL
+    is_granted = granted.manage_channels if is_channel else granted.manage_guild
+    if not (is_granted or granted.administrator):
+        raise app_commands.MissingPermissions(["manage_channels" if is_channel else "manage_guild"])
     return layer
 
 

@@ -47,13 +47,16 @@ async def serve(settings: Settings) -> int:
 
     Raises StartError when something that the bot needs is wrong or missing.
     """
+    if settings.discord_token is None:
+        raise WrongSettingsError("DISCORD_TOKEN is not set: put your bot's token into .env.")
+    token = settings.discord_token.get_secret_value()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         loop.add_signal_handler(number, _on_signal, stop)
     async with AsyncExitStack() as stack:
-        bot = await unless(stop, stack.enter_async_context(_open_bot(settings)))
-        exit_code = 0 if bot is None else await _run(bot, settings, stop)
+        bot = await unless(stop, stack.enter_async_context(_open_bot(settings, token)))
+        exit_code = 0 if bot is None else await _run(bot, token, stop)
     if is_any_left():
         _end_now(exit_code)  # a hung engine, or one that still loads: everything else is closed
     return exit_code
@@ -91,12 +94,10 @@ def _end_now(exit_code: int = 0) -> None:
     os._exit(exit_code)
 
 
-async def _run(bot: ChatBot, settings: Settings, stop: asyncio.Event) -> int:
+async def _run(bot: ChatBot, token: str, stop: asyncio.Event) -> int:
     """Stay on Discord until the signal, a lost connection for good, or a broken engine."""
-    if settings.discord_token is None:
-        raise WrongSettingsError("DISCORD_TOKEN is not set: put your bot's token into .env.")
     delivery = bot.services.delivery
-    client = asyncio.create_task(run_client(bot, settings.discord_token.get_secret_value()))
+    client = asyncio.create_task(run_client(bot, token))
     signalled = asyncio.create_task(stop.wait())
     broken = asyncio.create_task(delivery.broken.wait())
     async with heartbeat(DATA_FOLDER, partial(_is_connected, bot)):
@@ -122,9 +123,8 @@ def _is_connected(bot: ChatBot) -> bool:
 
 
 @asynccontextmanager
-async def _open_bot(settings: Settings) -> AsyncIterator[ChatBot]:
+async def _open_bot(settings: Settings, token: str) -> AsyncIterator[ChatBot]:
     """Everything that the bot needs, opened in order and closed in reverse."""
-    token = settings.discord_token.get_secret_value() if settings.discord_token else ""
     with only_instance(token):
         if must_be_fetched(settings):
             await check_token(token)  # a wrong token is told before a large model is fetched

@@ -69,7 +69,9 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
         folder = model_folder(settings)
         cores = stack.enter_context(divided_cores(_least_threads(settings)))
         engine, tokenizer = await open_model(settings, folder, cores, stack)
-        reverse = await _open_reverse(settings, reverse_folder, tokenizer, cores, stack)
+        reverse = await _open_reverse(settings, reverse_folder, tokenizer, cores)
+        if reverse is not None:
+            stack.push_async_callback(reverse.close)
         sweeping = asyncio.create_task(
             Retention(database, retention_days=settings.retention_days).run()
         )
@@ -108,20 +110,17 @@ async def open_model(
 ) -> tuple[Engine, TokenizerThread]:
     """MODEL, which lies in `folder`, and its tokenizer; `stack` closes them."""
     # One after the other: both import transformers.
-    engine = await _open_engine(settings, folder, settings.model, cores, stack)
+    engine = await _open_engine(settings, folder, settings.model, cores)
+    stack.push_async_callback(engine.close)
     tokenizer = await open_tokenizer(folder)
     stack.push_async_callback(tokenizer.close)
     return engine, tokenizer
 
 
 async def _open_engine(
-    settings: Settings,
-    folder: Path,
-    model: str,
-    cores: frozenset[int] | None,
-    stack: AsyncExitStack,
+    settings: Settings, folder: Path, model: str, cores: frozenset[int] | None
 ) -> Engine:
-    engine = await open_engine(
+    return await open_engine(
         folder,
         model=model,
         device=settings.device,
@@ -130,8 +129,6 @@ async def _open_engine(
         cores=cores,
         limits=EngineLimits(cache_bytes=settings.kv_cache_mb * 2**20),
     )
-    stack.push_async_callback(engine.close)
-    return engine
 
 
 async def _open_reverse(
@@ -139,14 +136,13 @@ async def _open_reverse(
     folder: Path | None,
     tokenizer: TokenizerThread,
     cores: frozenset[int] | None,
-    stack: AsyncExitStack,
 ) -> Engine | None:
     """The model of REVERSE_MODEL in a thread of its own, or None where it is not set."""
     if folder is None or settings.reverse_model is None:
         return None
     await check_same_vocabulary(folder, settings.reverse_model, tokenizer)
     with naming_reverse_model():
-        return await _open_engine(settings, folder, settings.reverse_model, cores, stack)
+        return await _open_engine(settings, folder, settings.reverse_model, cores)
 
 
 def _blocked_words(settings: Settings) -> Callable[[str], bool] | None:

@@ -39,17 +39,16 @@ def find_reverse_model(settings: Settings) -> Path | None:
     try:
         folder = resolve_model(reverse_model, None, MODELS_FOLDER)
     except ModelError as error:
-        if not is_hub_id(reverse_model):
-            raise ModelError(
-                "REVERSE_MODEL is {model}, but there is no such folder: name one that is there, or "
-                "leave REVERSE_MODEL empty.",
-                model=reverse_model,
-            ) from error
-        raise ModelError(
-            "REVERSE_MODEL is {model}, but it is not on this machine: name a folder, or fetch it "
-            "with `python -m bot fetch {model}`.",
-            model=reverse_model,
-        ) from error
+        sentence = mark(
+            "REVERSE_MODEL is {model}, but there is no such folder: name one that is there, or "
+            "leave REVERSE_MODEL empty."
+        )
+        if is_hub_id(reverse_model):
+            sentence = mark(
+                "REVERSE_MODEL is {model}, but it is not on this machine: name a folder, or fetch "
+                "it with `python -m bot fetch {model}`."
+            )
+        raise ModelError(sentence, model=reverse_model) from error
     if reverse_model == settings.model or _is_main_model(folder, settings):
         raise WrongSettingsError(
             "REVERSE_MODEL and MODEL are both {model}: a reverse model is another one, which was "

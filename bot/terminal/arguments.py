@@ -7,18 +7,15 @@ catalogues that Python does not bring: a parser of ours says them itself.
 import argparse
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
 from bot.answering.completion import LENGTH
 from bot.texts import explain, mark, say, unknown_command
 
 EXIT_WRONG_LINE = 2  # as argparse ends a program
-
-# argparse has no public name for what add_subparsers returns
-Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001
 
 # What argparse complains of, and our sentence for it; a complaint of a Python to come stays as
 # it is. Those that a `type` raises are whole sentences of ours already.
@@ -70,22 +67,44 @@ class Formatter(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose every word is in the language of `locale`."""
+    """A parser whose every word is in the language of `locale`; it is given marked sentences."""
 
     def __init__(self, *, locale: str, **options: Any) -> None:
         super().__init__(add_help=False, formatter_class=partial(Formatter, locale), **options)
-        self._locale = locale
-        self.values = self.add_argument_group(say("arguments", locale))
-        self.options = self.add_argument_group(say("options", locale))
-        self.options.add_argument(
+        self.locale = locale
+        self._values = self.add_argument_group(say("arguments", locale))
+        self._options = self.add_argument_group(say("options", locale))
+        self._options.add_argument(
             "-h", "--help", action="help", help=say("show this help and exit", locale)
         )
+
+    def take(self, name: str, explanation: str, metavar: str | None = None, **how: Any) -> None:
+        """Take the value `name`, or the option where it begins with a dash.
+
+        A place `{number}` of the explanation is the default. `how`: see argparse's add_argument.
+        """
+        if metavar is not None:
+            how["metavar"] = say(metavar, self.locale)
+        told = say(explanation, self.locale, number=how.get("default"))
+        group = self._options if name.startswith("-") else self._values
+        group.add_argument(name, help=told, **how)
+
+    def commands(self, title: str, metavar: str, **how: Any) -> Callable[[str, str], "Parser"]:
+        """What adds a command, by its name and its explanation; `how`: see add_subparsers."""
+        added = self.add_subparsers(
+            title=say(title, self.locale), metavar=say(metavar, self.locale), **how
+        )
+
+        def add(name: str, explanation: str) -> Parser:
+            return added.add_parser(name, locale=self.locale, help=say(explanation, self.locale))
+
+        return add
 
     def error(self, message: str) -> NoReturn:
         """End the program with the usage and one sentence."""
         self.print_usage(sys.stderr)
-        told = complaint_of(message, self._locale)
-        self.exit(EXIT_WRONG_LINE, f"{say('error', self._locale)}: {told}\n")
+        told = complaint_of(message, self.locale)
+        self.exit(EXIT_WRONG_LINE, f"{say('error', self.locale)}: {told}\n")
 
 
 def complaint_of(message: str, locale: str) -> str:
@@ -98,7 +117,7 @@ def complaint_of(message: str, locale: str) -> str:
     return message
 
 
-def build_parser(locale: str) -> argparse.ArgumentParser:
+def build_parser(locale: str) -> Parser:
     """The grammar of the command line, explained in the language of `locale`."""
     parser = Parser(
         locale=locale,
@@ -106,97 +125,60 @@ def build_parser(locale: str) -> argparse.ArgumentParser:
         description=say("A Discord bot that talks with a model on this computer.", locale),
         epilog=say("Without a command the bot starts. Its settings are in .env.", locale),
     )
-    parser.options.add_argument(
-        "--version",
-        action="store_const",
-        dest="command",
-        const="version",
-        help=say("show the version", locale),
+    parser.take(
+        "--version", mark("show the version"), action="store_const", dest="command", const="version"
     )
-    commands = parser.add_subparsers(
-        title=say("commands", locale), dest="command", metavar=say("COMMAND", locale)
-    )
+    add = parser.commands(mark("commands"), mark("COMMAND"), dest="command")
     parser.set_defaults(command="run", locale=locale)
-    _add_playground_and_chat(commands, locale)
-    _add_next(commands, locale)
-    _add_doctor_and_health(commands, locale)
-    _add_fetch(commands, locale)
-    _add_database(commands, locale)
+    _add_playground(add("playground", mark("try the bot in a browser, without Discord")))
+    chat = add("chat", mark("talk with the bot in this terminal"))
+    chat.take("--once", mark("print one reply and exit"), mark("TEXT"))
+    _add_next(add("next", mark("go on with a text, word by word, and show why")))
+    _add_doctor(add("doctor", mark("say what keeps the bot from running, and what to do")))
+    add("health", mark("whether the bot of this folder is on Discord, for supervisors"))
+    fetch = add("fetch", mark("download a model, convert and verify it"))
+    fetch.take("model", mark("for example microsoft/DialoGPT-medium"), mark("MODEL"))
+    fetch.take("--revision", mark("a commit, a tag or a branch of it"))
+    _add_actions(add("db", mark("look after the database")))
     return parser
 
 
-def _add_playground_and_chat(commands: Commands, locale: str) -> None:
-    playground = commands.add_parser(
-        "playground", locale=locale, help=say("try the bot in a browser, without Discord", locale)
-    )
-    playground.options.add_argument(
-        "--port",
-        type=int,
-        metavar=say("PORT", locale),
-        help=say("a port of this computer; the next one is used, too", locale),
-    )
-    chat = commands.add_parser(
-        "chat", locale=locale, help=say("talk with the bot in this terminal", locale)
-    )
-    chat.options.add_argument(
-        "--once", metavar=say("TEXT", locale), help=say("print one reply and exit", locale)
+def _add_playground(playground: Parser) -> None:
+    playground.take(
+        "--port", mark("a port of this computer; the next one is used, too"), mark("PORT"), type=int
     )
 
 
-def _add_next(commands: Commands, locale: str) -> None:
-    following = commands.add_parser(
-        "next", locale=locale, help=say("go on with a text, word by word, and show why", locale)
-    )
-    following.set_defaults(length=LENGTH)
-    following.values.add_argument(
-        "text", metavar=say("TEXT", locale), help=say("how the text begins", locale)
-    )
-    following.options.add_argument(
+def _add_next(following: Parser) -> None:
+    following.take("text", mark("how the text begins"), mark("TEXT"))
+    following.take(
         "--table",
+        mark("show the likeliest tokens of each step, and how many were left"),
         action="store_true",
-        help=say("show the likeliest tokens of each step, and how many were left", locale),
     )
-    following.options.add_argument(
-        "--attention",
-        type=Path,
-        metavar=say("FILE.png", locale),
-        help=say("draw which tokens each token looks at", locale),
+    following.take(
+        "--attention", mark("draw which tokens each token looks at"), mark("FILE.png"), type=Path
     )
-    number = say("N", locale)
-    for name, kind, explanation in (
-        ("--layer", int, say("the layer in that picture, from 1; the last one by default", locale)),
-        (
-            "--length",
-            int,
-            say("how many tokens to add; {number} by default", locale, number=LENGTH),
-        ),
-        ("--seed", int, say("draw the same tokens again", locale)),
-        ("--temperature", float, say("how freely tokens are drawn", locale)),
-        ("--top-k", int, say("draw from this many of the likeliest; 0 is all", locale)),
-        ("--top-p", float, say("draw from the likeliest that hold this share together", locale)),
+    for name, kind, default, explanation in (
+        ("--layer", int, None, mark("the layer in that picture, from 1; the last one by default")),
+        ("--length", int, LENGTH, mark("how many tokens to add; {number} by default")),
+        ("--seed", int, None, mark("draw the same tokens again")),
+        ("--temperature", float, None, mark("how freely tokens are drawn")),
+        ("--top-k", int, None, mark("draw from this many of the likeliest; 0 is all")),
+        ("--top-p", float, None, mark("draw from the likeliest that hold this share together")),
     ):
-        following.options.add_argument(name, type=kind, metavar=number, help=explanation)
+        following.take(name, explanation, mark("N"), type=kind, default=default)
 
 
-def _add_doctor_and_health(commands: Commands, locale: str) -> None:
-    doctor = commands.add_parser(
-        "doctor",
-        locale=locale,
-        help=say("say what keeps the bot from running, and what to do", locale),
-    )
-    doctor.options.add_argument(
+def _add_doctor(doctor: Parser) -> None:
+    doctor.take(
         "--channel",
+        mark("check whether the bot may talk there; the id or the link of a channel"),
+        mark("CHANNEL"),
         nargs="+",
         action="extend",
         default=[],
-        type=partial(_channel_id, locale),
-        metavar=say("CHANNEL", locale),
-        help=say("check whether the bot may talk there; the id or the link of a channel", locale),
-    )
-    commands.add_parser(
-        "health",
-        locale=locale,
-        help=say("whether the bot of this folder is on Discord, for supervisors", locale),
+        type=partial(_channel_id, doctor.locale),
     )
 
 
@@ -210,33 +192,13 @@ def _channel_id(locale: str, written: str) -> int:
     return int(found[1])
 
 
-def _add_fetch(commands: Commands, locale: str) -> None:
-    fetch = commands.add_parser(
-        "fetch", locale=locale, help=say("download a model, convert and verify it", locale)
-    )
-    fetch.values.add_argument(
-        "model",
-        metavar=say("MODEL", locale),
-        help=say("for example microsoft/DialoGPT-medium", locale),
-    )
-    fetch.options.add_argument("--revision", help=say("a commit, a tag or a branch of it", locale))
-
-
-def _add_database(commands: Commands, locale: str) -> None:
-    database = commands.add_parser("db", locale=locale, help=say("look after the database", locale))
-    actions = database.add_subparsers(
-        title=say("actions", locale), required=True, dest="action", metavar=say("ACTION", locale)
-    )
-    actions.add_parser(
-        "upgrade", locale=locale, help=say("bring it to the schema of this version", locale)
-    )
-    backup = actions.add_parser(
-        "backup", locale=locale, help=say("copy it while it is in use", locale)
-    )
-    backup.values.add_argument(
+def _add_actions(database: Parser) -> None:
+    add = database.commands(mark("actions"), mark("ACTION"), dest="action", required=True)
+    add("upgrade", mark("bring it to the schema of this version"))
+    add("backup", mark("copy it while it is in use")).take(
         "file",
+        mark("where to write the copy; beside the database by default"),
+        mark("FILE"),
         nargs="?",
-        metavar=say("FILE", locale),
-        help=say("where to write the copy; beside the database by default", locale),
     )
-    actions.add_parser("check", locale=locale, help=say("see whether it is sound", locale))
+    add("check", mark("see whether it is sound"))

@@ -96,7 +96,9 @@ class Parser(argparse.ArgumentParser):
         )
 
         def add(name: str, explanation: str) -> Parser:
-            return added.add_parser(name, locale=self.locale, help=say(explanation, self.locale))
+            told = say(explanation, self.locale)
+            parser: Parser = added.add_parser(name, locale=self.locale, help=told)
+            return parser
 
         return add
 

@@ -15,6 +15,7 @@ from bot.dialogue.turn import Utterance
 from bot.errors import ChatError, StoreUnavailableError
 from bot.ports import ServerStore
 from bot.texts import FALLBACK_LANGUAGE, explain
+from cogs._discord.fence import our_permissions
 from cogs._discord.outgoing import NO_PINGS, Outgoing
 
 logger = logging.getLogger(__name__)
@@ -177,12 +178,8 @@ class DiscordCourier:
 
     def _reads_history(self, channel_id: int) -> bool:
         """Whether we may reply in a channel and read it back; yes where nothing is known."""
-        channel = self._client.get_channel(channel_id)
-        if isinstance(channel, discord.Thread) and channel.parent is None:
-            return True
-        if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
-            return True
-        return channel.permissions_for(channel.guild.me).read_message_history
+        granted = our_permissions(self._client.get_channel(channel_id))
+        return granted is None or granted.read_message_history
 
     def _answers(self, message: discord.Message, message_id: int) -> bool:
         """Whether `message` is a part of our reply, and not what `notify` said beside it."""

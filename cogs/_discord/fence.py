@@ -39,16 +39,26 @@ def is_open_to(
 
 def can_answer(message: discord.Message) -> bool:
     """Whether Discord would take an answer to `message`, as far as our permissions tell."""
-    channel, guild = message.channel, message.guild
-    if guild is None or not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
-        return True  # a DM, or a thread that we have not been told of: only a try can tell
-    if isinstance(channel, discord.Thread) and channel.parent is None:
-        return True
-    granted = channel.permissions_for(guild.me)
+    channel = message.channel
+    granted = our_permissions(channel)
+    if granted is None:
+        return True  # only a try can tell
     if isinstance(channel, discord.Thread):
         is_open = not channel.locked or granted.manage_threads
         return granted.view_channel and granted.send_messages_in_threads and is_open
     return granted.view_channel and granted.send_messages
+
+
+def our_permissions(channel: object) -> discord.Permissions | None:
+    """What Discord lets us do in `channel`; None where that is not known.
+
+    So it is in a DM, and in a channel, or a thread of one, that Discord has not told us of.
+    """
+    if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
+        return None
+    if isinstance(channel, discord.Thread) and channel.parent is None:
+        return None
+    return channel.permissions_for(channel.guild.me)
 
 
 def _is_open_channel(channel: object, settings: Settings) -> bool:

@@ -5,7 +5,8 @@ from datetime import timedelta
 from bot.answering.completion import Writer
 from bot.answering.conversation import Conversation
 from bot.answering.ports import HistoryStore, SamplingStore
-from bot.answering.reply_maker import ContextLimits, Speaker
+from bot.answering.reply_maker import Speaker
+from bot.dialogue.context import ContextBudget
 from bot.startup.foundation import Foundation
 
 
@@ -17,7 +18,7 @@ def build_conversation(
     speaker = Speaker(
         engine=foundation.engine,
         tokenizer=foundation.tokenizer,
-        limits=ContextLimits(settings.context_tokens, settings.num_context_turns),
+        limits=ContextBudget(settings.context_tokens, settings.num_context_turns),
         deadline_seconds=settings.reply_seconds,
         is_blocked=foundation.is_blocked,
         reverse=foundation.reverse,

@@ -4,9 +4,8 @@ import logging
 
 import discord
 
-from bot.client.command_sync import BOT_ITSELF
 from bot.errors import StoreUnavailableError
-from bot.ports import ServerStore
+from bot.ports import BOT_ITSELF, ServerStore
 
 logger = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ import discord
 import pytest
 
 from bot.client.chat_bot import ChatBot
-from bot.client.command_sync import BOT_ITSELF
 from bot.dialogue.turn import Scope
+from bot.ports import BOT_ITSELF
 from bot.store.database.database import Database
 from cogs._discord.departures import APPLICATION, SEVERAL
 from tests.cogs.stage import Stage, build_services

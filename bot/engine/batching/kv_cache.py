@@ -104,8 +104,7 @@ class PrefixCache:
         first words) is copied. At least the last of `ids` is left to be run: its logits are
         wanted.
         """
-        wanted = tuple(ids[:-1])
-        best_key, shared = self._best(key, wanted)
+        best_key, shared = self._best(key, tuple(ids[:-1]))
         if best_key is None:
             return KvSequence(shape, capacity)
         if best_key != key:

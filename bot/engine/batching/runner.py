@@ -213,8 +213,7 @@ class Runner:
             row.finish_reason, row.end_id = FinishReason.STOP, token.token_id
             return
         row.ids.append(token.token_id)
-        room = self.network.shape.window - len(request.prompt_ids)
-        if len(row.ids) >= min(run.params.max_new_tokens, room):
+        if len(request.prompt_ids) + len(row.ids) >= run.capacity:
             row.finish_reason = FinishReason.LENGTH
         if request.on_token is None or run not in self.runs:
             return

@@ -96,7 +96,7 @@ async def test_the_reverse_model_is_looked_at(lonely: Patient, model: Path) -> N
     same.the("fault", "REVERSE_MODEL and MODEL are both model")
     (reverse / "model.safetensors").unlink()
     broken = await lonely.examine(REVERSE_MODEL="reverse")
-    broken.the("fault", "has no weights (model.safetensors)")
+    broken.the("fault", "lacks its weights model.safetensors")
     assert broken.exit_code == 69
 
 

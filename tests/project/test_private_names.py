@@ -24,7 +24,6 @@ KNOWN = {
     "bot.playground.playground: page._get_page": "the same: what a page shows at that moment",
     "bot.playground.playground: world.env._preview": "the same: simcord knows one page",
     "bot.startup.app: os._exit": "documented, whatever its name",
-    "bot.terminal.arguments: argparse._SubParsersAction": "what add_subparsers returns",
 }
 
 

@@ -64,9 +64,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _run_without_token(options: argparse.Namespace) -> int:
-    from bot.startup.playground_packages import no_playground
+    from bot.startup.playground_packages import token_needed
 
-    if (error := no_playground()) is not None:
+    if (error := token_needed()) is not None:
         raise error
     print(
         say(
@@ -116,7 +116,12 @@ def _chat(options: argparse.Namespace) -> int:
 def _next(options: argparse.Namespace) -> int:
     import asyncio
 
-    from bot.answering.completion import SAMPLING_OPTIONS, Wish, check_text, params_for
+    from bot.answering.text_completion import (
+        SAMPLING_OPTIONS,
+        TextToComplete,
+        check_text,
+        params_for,
+    )
     from bot.engine.protocol import LAST_LAYER
     from bot.rendering.attention_picture import check_drawable, save_picture
     from bot.terminal.next_table import table_of, text_of
@@ -131,7 +136,7 @@ def _next(options: argparse.Namespace) -> int:
         layer = LAST_LAYER if layer is None else layer
     from bot.terminal.next_text import go_on  # after the mistakes that need no model
 
-    writing = asyncio.run(go_on(settings, Wish(text, params, options.length, layer)))
+    writing = asyncio.run(go_on(settings, TextToComplete(text, params, options.length, layer)))
     print(text_of(writing.continuation), flush=True)
     if options.table:
         num_columns = shutil.get_terminal_size((NUM_COLUMNS, 24)).columns

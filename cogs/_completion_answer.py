@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from discord.utils import escape_markdown
 
-from bot.answering.completion import Writing
-from bot.dialogue.continuation import Likely, Step
+from bot.answering.text_completion import CompletedText
+from bot.dialogue.continuation import ContinuationStep, Likely
 from bot.dialogue.reply import MESSAGE_LIMIT, defang
 from bot.dialogue.text import clean, is_blank
 from bot.rendering.columns import aligned
@@ -17,7 +17,7 @@ _TOKEN_COLUMNS = 13  # as long as <|endoftext|>
 _MIN_GIVEN = 300  # characters of the member's text that stay, however long the model's part is
 
 
-def writing_answer(given: str, writing: Writing, notes: Sequence[str], locale: str) -> str:
+def writing_answer(given: str, writing: CompletedText, notes: Sequence[str], locale: str) -> str:
     """The member's text, then the model's in bold, how its first words came about, and notes.
 
     The table goes where the text needs its place, then the beginning of the member's text and
@@ -66,7 +66,7 @@ def _without_last(text: str, num_kept: int) -> str:
     return f"{text[:num_kept]}…"
 
 
-def _table(steps: Sequence[Step], locale: str) -> str:
+def _table(steps: Sequence[ContinuationStep], locale: str) -> str:
     """A line for each of `steps`: the token that was drawn, and others that were likely."""
     rows = []
     for number, step in enumerate(steps, 1):
@@ -94,7 +94,7 @@ def _share(token: Likely) -> str:
     return "<1%" if token.probability < 0.01 else f"{token.probability:.0%}"
 
 
-def _facts(writing: Writing, locale: str) -> list[str]:
+def _facts(writing: CompletedText, locale: str) -> list[str]:
     continuation = writing.continuation
     facts = [
         say(

@@ -13,16 +13,16 @@ from discord import app_commands
 from discord.app_commands import Range, locale_str
 from discord.ext import commands
 
-from bot.answering.completion import (
+from bot.answering.conversation import Conversation
+from bot.answering.text_completion import (
     LENGTH,
     SAMPLING_OPTIONS,
-    Wish,
-    Writer,
-    Writing,
+    CompletedText,
+    TextCompleter,
+    TextToComplete,
     check_text,
     params_for,
 )
-from bot.answering.conversation import Conversation
 from bot.client.chat_bot import ChatBot
 from bot.delivery.admission import Admission
 from bot.dialogue.continuation import Attention
@@ -49,8 +49,10 @@ class CompletionCommands(commands.Cog):
     a beginning, and a second, private message for the table would be torn from its text.
     """
 
-    def __init__(self, writer: Writer, conversation: Conversation, admission: Admission) -> None:
-        self._writer = writer
+    def __init__(
+        self, completer: TextCompleter, conversation: Conversation, admission: Admission
+    ) -> None:
+        self._completer = completer
         self._conversation = conversation
         self._admission = admission
         self._drawing = asyncio.Lock()  # matplotlib is not made for two threads
@@ -97,18 +99,25 @@ class CompletionCommands(commands.Cog):
         try:
             await interaction.response.defer()
             effective = await self._conversation.effective(place_of(interaction))
-            wish = Wish(given, params_for(effective.params, wished), length, shown_layer)
-            await self._answer(interaction, wish, await self._writer.write(wish), picture=picture)
+            start = TextToComplete(given, params_for(effective.params, wished), length, shown_layer)
+            await self._answer(
+                interaction, start, await self._completer.complete(start), picture=picture
+            )
         finally:
             self._admission.release(interaction.user.id)
 
     async def _answer(
-        self, interaction: discord.Interaction, wish: Wish, writing: Writing, *, picture: bool
+        self,
+        interaction: discord.Interaction,
+        start: TextToComplete,
+        completed: CompletedText,
+        *,
+        picture: bool,
     ) -> None:
         locale, notes, files = locale_of(interaction), [], []
-        if writing.attention is not None:
-            files.append(await self._draw(writing.attention, locale))
-        elif wish.layer is not None:
+        if completed.attention is not None:
+            files.append(await self._draw(completed.attention, locale))
+        elif start.layer is not None:
             notes.append(
                 say("This model doesn't show what it looks at, so there's no picture.", locale)
             )
@@ -121,7 +130,7 @@ class CompletionCommands(commands.Cog):
                     extra="`plots`",
                 )
             )
-        await tell(interaction, writing_answer(wish.text, writing, notes, locale), files)
+        await tell(interaction, writing_answer(start.text, completed, notes, locale), files)
 
     async def _draw(self, attention: Attention, locale: str) -> discord.File:
         async with self._drawing:
@@ -141,5 +150,5 @@ async def setup(bot: ChatBot) -> None:
     """Add the command."""
     services = bot.services
     await bot.add_cog(
-        CompletionCommands(services.writer, services.conversation, services.admission)
+        CompletionCommands(services.completer, services.conversation, services.admission)
     )

@@ -1,6 +1,6 @@
 """A model that answers dialogues as the bot would: with its guards, or without them.
 
-With guards it is the bot's own Speaker, ladder, blocked words and all. Without, it is the model
+With guards it is the bot's own ReplyMaker, ladder, blocked words and all. Without, it is the model
 in the bot's prompt format: one try, its first candidate, nothing forbidden but what the
 SamplingParams forbid of the reply itself; what the bot said before is no concern of theirs.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bot.answering.ports import Scores
-from bot.answering.reply_maker import Speaker
+from bot.answering.reply_maker import ReplyMaker
 from bot.dialogue.blocked import is_blocked
 from bot.dialogue.context import ContextBudget, build_context, fit_window
 from bot.dialogue.prompt import decode_reply
@@ -95,9 +95,9 @@ class Voice(Protocol):
 
 
 class GuardedVoice:
-    """The bot's Speaker."""
+    """The bot's ReplyMaker."""
 
-    def __init__(self, speaker: Speaker) -> None:
+    def __init__(self, speaker: ReplyMaker) -> None:
         self._speaker = speaker
 
     async def answer(self, turns: Sequence[Turn], said: str, params: SamplingParams) -> Spoken:
@@ -250,7 +250,7 @@ def _voice(opened: OpenModel, guards: Guards, ranking: Ranking) -> Voice:
     if guards is Guards.OFF:
         return BareVoice(opened)
     return GuardedVoice(
-        Speaker(
+        ReplyMaker(
             engine=opened.engine,
             tokenizer=opened.tokenizer,
             limits=opened.limits,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from bot.answering.conversation import Conversation
 from bot.answering.erasures import Erasures
-from bot.answering.reply_maker import Speaker
+from bot.answering.reply_maker import ReplyMaker
 from bot.delivery.admission import Admission, AdmissionLimits
 from bot.delivery.delivery import Delivery
 from bot.delivery.outbox import Outbox
@@ -57,7 +57,7 @@ class Rooms:
         self.erasures = Erasures(self.engine)
         self.conversation = Conversation(
             erasures=self.erasures,
-            speaker=Speaker(
+            reply_maker=ReplyMaker(
                 engine=self.engine,
                 tokenizer=InlineTokenizerThread(),
                 limits=ContextBudget(self.num_tokens, self.num_turns),

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from bot.answering.erasures import Erasures
-from bot.answering.live_reply import ShowDraft
+from bot.answering.live_reply import ShowWords
 from bot.answering.ports import Draft, Head, HistoryStore, SamplingStore
-from bot.answering.reply_maker import Answer, Speaker
+from bot.answering.reply_maker import Answer, ReplyMaker
 from bot.dialogue.reply import Reply
 from bot.dialogue.sampling import EffectiveParams, Overrides, Place, SamplingParams, resolve
 from bot.dialogue.turn import Scope, Turn, Utterance
@@ -42,7 +42,7 @@ class Conversation:
     def __init__(
         self,
         *,
-        speaker: Speaker,
+        reply_maker: ReplyMaker,
         erasures: Erasures,
         history: HistoryStore,
         sampling: SamplingStore,
@@ -50,7 +50,7 @@ class Conversation:
         num_turns: int,
         idle: timedelta | None = None,
     ) -> None:
-        self._speaker = speaker
+        self._reply_maker = reply_maker
         self._erasures = erasures
         self._history = history
         self._sampling = sampling
@@ -64,7 +64,7 @@ class Conversation:
         said: Utterance,
         cancellation: Cancellation,
         recording: Awaitable[object] | None = None,
-        show: ShowDraft | None = None,
+        show: ShowWords | None = None,
     ) -> Reply:
         """Answer `said` and remember the exchange; without a memory, only answer.
 
@@ -78,7 +78,7 @@ class Conversation:
         for _ in range(NUM_TRIES):
             recollection = await self._recall(said)
             params = resolve(self._defaults, recollection.overrides).params
-            answer = await self._speaker.answer(
+            answer = await self._reply_maker.answer(
                 said, recollection.turns, params, cancellation, show, num_erasures=num_erasures
             )
             if recording is not None:

@@ -8,7 +8,7 @@ from bot.dialogue.guards import IsBlocked
 from bot.dialogue.prompt import decode_reply
 from bot.engine.protocol import TokenizerThread
 
-ShowDraft = Callable[[str], None]
+ShowWords = Callable[[str], None]
 
 
 class LiveReply:
@@ -19,7 +19,7 @@ class LiveReply:
     """
 
     def __init__(
-        self, tokenizer: TokenizerThread, show: ShowDraft, is_blocked: IsBlocked | None
+        self, tokenizer: TokenizerThread, show: ShowWords, is_blocked: IsBlocked | None
     ) -> None:
         self._tokenizer = tokenizer
         self._show = show

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from bot.answering.live_reply import LiveReply, ShowDraft
+from bot.answering.live_reply import LiveReply, ShowWords
 from bot.answering.ports import Rejected, Scores
 from bot.answering.ranker import Occasion, Ranker
 from bot.dialogue.context import Context, ContextBudget, build_context, fit_window
@@ -40,7 +40,7 @@ class Asked:
     deadline: float
     cancellation: Cancellation
     num_erasures: int
-    show: ShowDraft | None = None
+    show: ShowWords | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Answer:
     scores: Scores
 
 
-class Speaker:
+class ReplyMaker:
     """Asks the engine until the guards are content. `deadline_seconds` bounds one reply.
 
     `is_blocked` finds words that are not said; None: all are. Several candidates are ranked by
@@ -93,7 +93,7 @@ class Speaker:
         turns: Sequence[Turn],
         params: SamplingParams,
         cancellation: Cancellation,
-        show: ShowDraft | None = None,
+        show: ShowWords | None = None,
         *,
         num_erasures: int = 0,
     ) -> Answer:

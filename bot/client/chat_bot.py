@@ -10,10 +10,10 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.answering.completion import Writer
 from bot.answering.conversation import Conversation
 from bot.answering.erasures import Erasures
 from bot.answering.ports import HistoryStore, SamplingStore
+from bot.answering.text_completion import TextCompleter
 from bot.client.command_sync import sync_commands
 from bot.client.global_limit import GlobalLimit
 from bot.delivery.admission import Admission
@@ -58,7 +58,7 @@ class Services:
     servers: ServerStore
     privacy: PrivacyStore
     engine: Engine
-    writer: Writer
+    completer: TextCompleter
     settings: Settings
     license_id: str = ""
 

@@ -28,7 +28,7 @@ class Survivors:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ContinuationStep:
     """One new token, and what stood to choose from; `likeliest` begins with the likeliest."""
 
     drawn: Likely
@@ -49,7 +49,7 @@ class Continuation:
     added: str
     ids: tuple[int, ...]
     num_text_tokens: int
-    steps: tuple[Step, ...]
+    steps: tuple[ContinuationStep, ...]
     ended: bool
     seed: int
 

@@ -9,7 +9,7 @@ from bot.doctor.findings import Finding, faults, ok, warn
 from bot.errors import WrongSettingsError
 from bot.settings.env_file import ENV_FILE, exposed_to_others
 from bot.settings.settings import EMBEDDED_MODEL, VARIABLES, Settings, examine_settings
-from bot.startup.playground_packages import no_playground
+from bot.startup.playground_packages import token_needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def _what_starts(settings: Settings) -> Iterator[Finding]:
                 "PRIVACY_URL is not set: Discord wants every bot to have a privacy policy, so "
                 "publish one and set PRIVACY_URL to its address."
             )
-    elif (error := no_playground()) is not None:
+    elif (error := token_needed()) is not None:
         yield from faults(error)
     else:
         playground = warn(

@@ -24,7 +24,7 @@ from bot.engine.protocol import (
     PredictionRequest,
     Prospect,
 )
-from bot.engine.sampling.rules import Said, apply_rules
+from bot.engine.sampling.rules import ReplyRow, apply_rules
 from bot.engine.sampling.sampler import Choice, draw
 from bot.errors import DeadlineError, InvalidSettingError, NumericError
 
@@ -76,7 +76,7 @@ def predict_steps(reader: TextReader, request: PredictionRequest) -> Steps[Predi
     while len(steps) < length and not ended:
         logits = yield from _by(request.deadline, reader.read(ids))
         unready = reader.end_ids if len(steps) < params.min_new_tokens else ()
-        steps.append(_step(logits, Said(ids, params), unready, numbers.random()))
+        steps.append(_step(logits, ReplyRow(ids, params), unready, numbers.random()))
         ended = steps[-1].drawn.token_id in reader.end_ids
         if not ended:
             ids.append(steps[-1].drawn.token_id)
@@ -106,7 +106,7 @@ def _by(deadline: float | None, steps: Steps[T]) -> Steps[T]:
 
 
 @torch.inference_mode()
-def _step(logits: Tensor, said: Said, unready: Sequence[int], number: float) -> PredictedStep:
+def _step(logits: Tensor, said: ReplyRow, unready: Sequence[int], number: float) -> PredictedStep:
     """Draw the token after `said` by `number`; the tokens in `unready` may not come yet."""
     if not bool(torch.isfinite(logits.logsumexp(dim=-1)).all()):
         raise NumericError

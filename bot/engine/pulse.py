@@ -47,7 +47,7 @@ class Pulse:
         """There is work; from any thread, before the engine's begins with it."""
         self.is_working = True
 
-    def beat(self, num_tokens: int | None = 0) -> None:
+    def tick(self, num_tokens: int | None = 0) -> None:
         """A round begins, and the last one has ended; in the engine's thread.
 
         `num_tokens` go through the network in it; None: that is not known.
@@ -68,7 +68,7 @@ class Pulse:
 
     def idle(self) -> None:
         """Nothing is left to do; in the engine's thread."""
-        self.beat()
+        self.tick()
         self._began_at = None
         self.is_working = False
 
@@ -76,7 +76,7 @@ class Pulse:
     def working(self) -> Iterator[None]:
         """Work of unknown length; in the engine's thread."""
         self.wake()
-        self.beat(None)
+        self.tick(None)
         try:
             yield
         finally:

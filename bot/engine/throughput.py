@@ -9,7 +9,7 @@ from bot.engine.protocol import NUM_COUNTED
 WINDOW_SECONDS = 10.0
 
 
-class Pace:
+class Throughput:
     """A moving rate; any thread may add, any may read."""
 
     def __init__(self) -> None:

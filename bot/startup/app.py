@@ -23,7 +23,7 @@ from bot.delivery.outbox import Outbox
 from bot.engine.thread import is_any_left
 from bot.errors import EXIT_RESTART, WrongSettingsError
 from bot.settings.settings import DATA_FOLDER, Settings
-from bot.startup.building import build_conversation, build_writer
+from bot.startup.building import build_conversation, build_text_completer
 from bot.startup.foundation import Foundation, open_foundation
 from bot.startup.heartbeat import heartbeat
 from bot.startup.model_folder import must_be_fetched
@@ -163,7 +163,7 @@ def compose(foundation: Foundation, origin: str) -> Services:
         servers=SqlServers(database),
         privacy=SqlPrivacy(database),
         engine=foundation.engine,
-        writer=build_writer(foundation),
+        completer=build_text_completer(foundation),
         settings=settings,
         license_id=foundation.license_id,
     )

@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
-from bot.answering.completion import Writer
 from bot.answering.conversation import Conversation
 from bot.answering.ports import HistoryStore, SamplingStore
-from bot.answering.reply_maker import Speaker
+from bot.answering.reply_maker import ReplyMaker
+from bot.answering.text_completion import TextCompleter
 from bot.dialogue.context import ContextBudget
 from bot.startup.foundation import Foundation
 
@@ -15,7 +15,7 @@ def build_conversation(
 ) -> Conversation:
     """The conversation that is remembered in `history`."""
     settings = foundation.settings
-    speaker = Speaker(
+    reply_maker = ReplyMaker(
         engine=foundation.engine,
         tokenizer=foundation.tokenizer,
         limits=ContextBudget(settings.context_tokens, settings.num_context_turns),
@@ -24,7 +24,7 @@ def build_conversation(
         reverse=foundation.reverse,
     )
     return Conversation(
-        speaker=speaker,
+        reply_maker=reply_maker,
         erasures=foundation.erasures,
         history=history,
         sampling=sampling,
@@ -34,10 +34,10 @@ def build_conversation(
     )
 
 
-def build_writer(foundation: Foundation) -> Writer:
+def build_text_completer(foundation: Foundation) -> TextCompleter:
     """What goes on with texts, on the same engine."""
     settings = foundation.settings
-    return Writer(
+    return TextCompleter(
         engine=foundation.engine,
         tokenizer=foundation.tokenizer,
         deadline_seconds=settings.reply_seconds,

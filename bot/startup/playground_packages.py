@@ -8,7 +8,7 @@ from bot.errors import StartError, UnavailableError, WrongSettingsError
 PLAYGROUND_PACKAGES = ("simcord", "linkify_it", "markdown_it", "PIL")
 
 
-def no_playground() -> StartError | None:
+def token_needed() -> StartError | None:
     """Why nothing can start without a token; None where the playground can."""
     if not _missing():
         return None

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bot.answering.completion import LENGTH
+from bot.answering.text_completion import LENGTH
 from bot.texts import explain, mark, say, unknown_command
 
 EXIT_WRONG_LINE = 2  # as argparse ends a program

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.answering.conversation import Conversation
-from bot.answering.live_reply import ShowDraft
+from bot.answering.live_reply import ShowWords
 from bot.answering.ports import Draft, Head
 from bot.dialogue.sampling import BOUNDS, PRESETS, Layer, Place, check
 from bot.dialogue.text import clean, is_blank
@@ -66,11 +66,11 @@ class Console:
         """Where the settings are looked up: as in a direct message."""
         return Place(None, self.scope.channel_id, USER_ID)
 
-    async def answer(self, line: str, show: ShowDraft | None = None) -> str:
+    async def answer(self, line: str, show: ShowWords | None = None) -> str:
         """What `line` is answered with, whether it says something or is a command."""
         return await (self.command(line) if line[:1] == "/" else self.respond(line, show))
 
-    async def respond(self, text: str, show: ShowDraft | None = None) -> str:
+    async def respond(self, text: str, show: ShowWords | None = None) -> str:
         """The reply to `text`; `show` watches it grow. Raises a ChatError."""
         cleaned = clean(text)
         if is_blank(cleaned):

@@ -1,6 +1,6 @@
 """What `python -m bot next` shows, as plain text."""
 
-from bot.dialogue.continuation import Continuation, Likely, Step
+from bot.dialogue.continuation import Continuation, ContinuationStep, Likely
 from bot.dialogue.text import clean
 from bot.rendering.columns import aligned, width
 from bot.rendering.token_labels import cut, readable
@@ -40,7 +40,7 @@ def table_of(continuation: Continuation, locale: str, num_columns: int) -> str:
     return "\n".join([table, "", *_legend(continuation, locale)])
 
 
-def _fixed_cells(number: int, step: Step, *, with_min_p: bool) -> list[str]:
+def _fixed_cells(number: int, step: ContinuationStep, *, with_min_p: bool) -> list[str]:
     left = step.survivors
     numbers = [left.top_k, left.top_p, *([left.min_p] if with_min_p else [])]
     return [str(number), *_cells(step.drawn), *map(str, numbers)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.answering.ports import Rejected
-from bot.answering.reply_maker import Speaker
+from bot.answering.reply_maker import ReplyMaker
 from bot.dialogue.blocked import is_blocked
 from bot.dialogue.context import ContextBudget
 from bot.dialogue.guards import Fault, find_fault
@@ -52,8 +52,8 @@ def test_a_blocked_word_makes_a_candidate_unfit() -> None:
     assert find_fault("Well, shit.", "hi", []) is None
 
 
-def speaker(engine: ScriptedEngine) -> Speaker:
-    return Speaker(
+def reply_maker(engine: ScriptedEngine) -> ReplyMaker:
+    return ReplyMaker(
         engine=engine,
         tokenizer=InlineTokenizerThread(),
         limits=ContextBudget(256, 8),
@@ -65,7 +65,7 @@ def speaker(engine: ScriptedEngine) -> Speaker:
 async def test_a_reply_with_a_blocked_word_is_replaced_not_masked() -> None:
     engine = ScriptedEngine()
     engine.script = lambda _: [["Oh f.u.c.k no.", "Oh dear, no."][len(engine.asked) > 1]]
-    answer = await speaker(engine).answer(said("hi", 1), [], SamplingParams(), Cancellation())
+    answer = await reply_maker(engine).answer(said("hi", 1), [], SamplingParams(), Cancellation())
     assert answer.text == "Oh dear, no."
     assert [rejected.scores["fault"] for rejected in answer.rejected] == ["blocked_word"]
 
@@ -73,7 +73,7 @@ async def test_a_reply_with_a_blocked_word_is_replaced_not_masked() -> None:
 async def test_where_every_candidate_has_a_blocked_word_nothing_of_it_is_said() -> None:
     engine = ScriptedEngine(lambda _: ["Oh fuck no."])
     with pytest.raises(NoFitReplyError):
-        await speaker(engine).answer(said("hi", 1), [], SamplingParams(), Cancellation())
+        await reply_maker(engine).answer(said("hi", 1), [], SamplingParams(), Cancellation())
     assert len(engine.asked) == 3
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import discord
 import simcord
 
-from bot.answering.completion import Writer
 from bot.answering.conversation import Conversation
 from bot.answering.erasures import Erasures
-from bot.answering.reply_maker import Speaker
+from bot.answering.reply_maker import ReplyMaker
+from bot.answering.text_completion import TextCompleter
 from bot.client.chat_bot import ChatBot, Services
 from bot.delivery.admission import Admission, AdmissionLimits
 from bot.delivery.delivery import Delivery
@@ -102,7 +102,7 @@ def build_services(database: Database, engine: ScriptedEngine, settings: Setting
     erasures = Erasures(engine)
     conversation = Conversation(
         erasures=erasures,
-        speaker=_speaker(engine, settings),
+        reply_maker=_reply_maker(engine, settings),
         history=history,
         sampling=sampling,
         defaults=settings.sampling,
@@ -127,13 +127,13 @@ def build_services(database: Database, engine: ScriptedEngine, settings: Setting
         servers=SqlServers(database),
         privacy=SqlPrivacy(database),
         engine=engine,
-        writer=_writer(engine, settings),
+        completer=_completer(engine, settings),
         settings=settings,
     )
 
 
-def _speaker(engine: ScriptedEngine, settings: Settings) -> Speaker:
-    return Speaker(
+def _reply_maker(engine: ScriptedEngine, settings: Settings) -> ReplyMaker:
+    return ReplyMaker(
         engine=engine,
         tokenizer=InlineTokenizerThread(),
         limits=ContextBudget(settings.context_tokens, settings.num_context_turns),
@@ -141,8 +141,8 @@ def _speaker(engine: ScriptedEngine, settings: Settings) -> Speaker:
     )
 
 
-def _writer(engine: ScriptedEngine, settings: Settings) -> Writer:
-    return Writer(
+def _completer(engine: ScriptedEngine, settings: Settings) -> TextCompleter:
+    return TextCompleter(
         engine=engine,
         tokenizer=InlineTokenizerThread(),
         deadline_seconds=settings.reply_seconds,

@@ -87,9 +87,9 @@ def test_a_thread_may_be_still_for_six_times_its_longest_round(
     pulse = Pulse(clock)
     pulse.wake()
     if round_seconds is not None:
-        pulse.beat(1)
+        pulse.tick(1)
         clock.now += round_seconds
-    pulse.beat(1)
+    pulse.tick(1)
     assert pulse.patience_seconds == pytest.approx(patience)
 
 

@@ -17,7 +17,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from bot.answering.completion import continuation_of
+from bot.answering.text_completion import continuation_of
 from bot.dialogue.continuation import Continuation, Survivors
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.prediction import NUM_LIKELIEST, count_survivors

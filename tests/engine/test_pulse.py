@@ -21,14 +21,14 @@ def pulse_after(*rounds: tuple[int | None, float]) -> Pulse:
     pulse = Pulse(clock)
     pulse.wake()
     for num_tokens, seconds in rounds:
-        pulse.beat(num_tokens)
+        pulse.tick(num_tokens)
         clock.now += seconds
-    pulse.beat()
+    pulse.tick()
     return pulse
 
 
 def patience(pulse: Pulse, num_tokens: int | None) -> float:
-    pulse.beat(num_tokens)
+    pulse.tick(num_tokens)
     return pulse.patience_seconds
 
 
@@ -58,7 +58,7 @@ def test_the_time_in_which_there_was_nothing_to_do_is_no_round() -> None:
     pulse = Pulse(clock)
     for _ in range(2):
         pulse.wake()
-        pulse.beat(1)
+        pulse.tick(1)
         clock.now += 0.01
         pulse.idle()
         clock.now += 1000.0
@@ -73,10 +73,10 @@ def test_a_pause_of_the_whole_bot_does_not_make_it_patient() -> None:
 def test_a_round_that_failed_says_nothing_of_how_fast_tokens_are() -> None:
     clock = Clock()
     pulse = Pulse(clock)
-    pulse.beat(512)
+    pulse.tick(512)
     clock.now += 0.001  # no memory, before anything was computed
     pulse.miss()
-    pulse.beat()
+    pulse.tick()
     assert patience(pulse, 512) == UNKNOWN_SECONDS
 
 
@@ -92,7 +92,7 @@ def test_the_line_at_which_a_thread_hangs_is_told() -> None:
     assert pulse.where() == "(no thread)"
 
     def hang() -> None:
-        pulse.beat()
+        pulse.tick()
         hangs.set()
         goes_on.wait(5)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bot.__main__ import main
-from bot.answering.completion import check_length, check_text, params_for
-from bot.dialogue.continuation import Continuation, Likely, Step, Survivors
+from bot.answering.text_completion import check_length, check_text, params_for
+from bot.dialogue.continuation import Continuation, ContinuationStep, Likely, Survivors
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.placement.device import can_quantise
 from bot.errors import InvalidSettingError, UnavailableError, WrongInputError
@@ -35,8 +35,8 @@ def likely(text: str, probability: float, *, allowed: bool = True) -> Likely:
 LEFT = Survivors(50, 7, 7)
 
 
-def step(*tokens: Likely, left: Survivors = LEFT) -> Step:
-    return Step(tokens[0], tokens, left)
+def step(*tokens: Likely, left: Survivors = LEFT) -> ContinuationStep:
+    return ContinuationStep(tokens[0], tokens, left)
 
 
 CATS = Continuation(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bot.engine.batching.running_request import Row, Run
 from bot.engine.placement.transfer import on_device
-from bot.engine.sampling.rules import Said, apply_rules
+from bot.engine.sampling.rules import ReplyRow, apply_rules
 from bot.engine.sampling.sampler import Choice, pick
 
 
@@ -42,7 +42,7 @@ def draw_tokens(draws: Sequence[Draw], logits: Tensor, end_ids: Sequence[int]) -
         return []
     numbers = on_device([draw.number for draw in draws], logits.device)
     own, normalisers = logits[numbers], logits.logsumexp(dim=-1)[numbers]
-    said = [Said(draw.row.ids, draw.run.params, draw.run.own) for draw in draws]
+    said = [ReplyRow(draw.row.ids, draw.run.params, draw.run.own) for draw in draws]
     choices = [Choice(draw.run.params, draw.run.chance(draw.row)) for draw in draws]
     ids = pick(apply_rules(own, said, end_ids), choices)
     logprobs = own.gather(1, ids[:, None]).squeeze(1) - normalisers

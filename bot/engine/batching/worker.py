@@ -22,7 +22,7 @@ from bot.engine.faults import is_broken_device, is_memory_fault
 from bot.engine.protocol import EngineLoad
 from bot.engine.pulse import Pulse
 from bot.engine.scheduler import Job, WaitingLine, split_unwanted
-from bot.engine.throughput import CacheHits, Pace
+from bot.engine.throughput import CacheHits, Throughput
 from bot.errors import EngineBrokenError, EngineClosedError, EngineError, EngineMemoryError
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Worker:
         self._num_erasures = 0  # the most that are known of
         self._refusal: type[EngineError] | None = None  # why nothing is run any more
         self._errands = Errands(self._explained)
-        self._throughput = Pace()
+        self._throughput = Throughput()
         self._hits = CacheHits()
 
     def load(self) -> EngineLoad:
@@ -134,7 +134,7 @@ class Worker:
 
     def _round(self, runner: Runner) -> bool:
         """Everything between two steps, and a step; False where there is nothing to do."""
-        self.pulse.beat()
+        self.pulse.tick()
         with self._lock:
             for job in self._arrived:
                 self._line.append(job)
@@ -147,7 +147,7 @@ class Worker:
         self._sweep(runner)
         self._admit(runner)
         if self._errands:
-            self.pulse.beat(None)
+            self.pulse.tick(None)
             self._errands.advance()
         if not runner.runs:
             with self._lock:
@@ -210,7 +210,7 @@ class Worker:
         return True
 
     def _step(self, runner: Runner) -> None:
-        self.pulse.beat(runner.num_tokens(self._most_runs))
+        self.pulse.tick(runner.num_tokens(self._most_runs))
         try:
             self._throughput.add(runner.step(self._most_runs))
         except Exception as error:

@@ -45,7 +45,7 @@ from bot.engine.reference.loader import LoadedModel
 from bot.engine.reference.reading import TransformersReader, score_steps
 from bot.engine.reference.rules import ReplyRules
 from bot.engine.scheduler import Job
-from bot.engine.throughput import Pace
+from bot.engine.throughput import Throughput
 from bot.errors import (
     ChatError,
     EngineBrokenError,
@@ -83,7 +83,7 @@ class ReferenceEngine:
         self._waiting: deque[Job] = deque()
         self._num_running = 0
         self._errands = Errands(self._outcome_of)
-        self._pace = Pace()
+        self._pace = Throughput()
         self.pulse = Pulse()
         self._broken = threading.Event()
         self._closing = threading.Event()
@@ -235,7 +235,7 @@ class ReferenceEngine:
             raise EngineBrokenError
 
     def _stop_if_unwanted(self, job: Job) -> None:
-        self.pulse.beat(None)  # comes before every layer, and at every token
+        self.pulse.tick(None)  # comes before every layer, and at every token
         self._stop_if_ended()
         job.stop_if_unwanted()
 

@@ -60,7 +60,7 @@ NO_TURNS = OwnTurns((), SamplingParams())
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ReplyRow:
     """What a row's rules depend on: `ids` are the tokens of its reply so far.
 
     `own` has to be made with the same `params`.
@@ -71,7 +71,7 @@ class Said:
     own: OwnTurns = NO_TURNS
 
 
-def apply_rules(logits: Tensor, rows: Sequence[Said], end_ids: Ids) -> Tensor:
+def apply_rules(logits: Tensor, rows: Sequence[ReplyRow], end_ids: Ids) -> Tensor:
     """Repetition penalty, DRY, n-gram bans and minimum length; a new tensor (num_rows, num_ids).
 
     The tokens that end a reply are neither penalised nor banned, except before
@@ -96,7 +96,7 @@ def _cells(cells: Iterable[tuple[int, int]], device: torch.device) -> tuple[Tens
     return rows, ids
 
 
-def _penalise(logits: Tensor, rows: Sequence[Said]) -> None:
+def _penalise(logits: Tensor, rows: Sequence[ReplyRow]) -> None:
     """Make what a row has said less likely, for all rows in one pass.
 
     CTRL's penalty: Keskar et al. 2019, https://arxiv.org/abs/1909.05858, section 4.1, in the
@@ -117,7 +117,7 @@ def _penalise(logits: Tensor, rows: Sequence[Said]) -> None:
     logits[cells] = torch.where(values < 0, values * factors, values / factors)
 
 
-def _discourage(logits: Tensor, rows: Sequence[Said], end_ids: Ids) -> None:
+def _discourage(logits: Tensor, rows: Sequence[ReplyRow], end_ids: Ids) -> None:
     """Make what would lengthen a repetition less likely, for all rows in one pass."""
     losses = {
         (number, token_id): loss
@@ -130,7 +130,7 @@ def _discourage(logits: Tensor, rows: Sequence[Said], end_ids: Ids) -> None:
         logits[_cells(losses, logits.device)] -= values
 
 
-def dry_losses(row: Said) -> Mapping[int, float]:
+def dry_losses(row: ReplyRow) -> Mapping[int, float]:
     """What DRY takes from the logits of the tokens that would lengthen a repetition.
 
     multiplier * base ** (match - allowed): `match` is the number of tokens at the end of the reply
@@ -162,7 +162,7 @@ def _match(text: Ids, end: int, ids: Ids) -> int:
     return next(differing, most)
 
 
-def _banned(row: Said, end_ids: Ids, num_ids: int) -> Iterable[int]:
+def _banned(row: ReplyRow, end_ids: Ids, num_ids: int) -> Iterable[int]:
     size = row.params.no_repeat_ngram_size
     banned = set(repeated(row.ids, size)) if size else set()
     if len(row.ids) < row.params.min_new_tokens:

@@ -121,7 +121,7 @@ async def test_a_step_without_memory_says_nothing_of_how_fast_the_machine_is(
 ) -> None:
     fail_with(local, [MemoryError()])
     await outcomes_of(start(local))
-    local.engine.pulse.beat(512)  # a long prompt comes next
+    local.engine.pulse.tick(512)  # a long prompt comes next
     assert local.engine.pulse.patience_seconds == UNKNOWN_SECONDS
     local.engine.pulse.idle()
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.dialogue.sampling import PRESETS, SamplingParams
-from bot.engine.sampling.rules import DRY_ALLOWED_LENGTH, DRY_BASE, OwnTurns, Said, apply_rules
+from bot.engine.sampling.rules import DRY_ALLOWED_LENGTH, DRY_BASE, OwnTurns, ReplyRow, apply_rules
 
 NUM_IDS = 12
 END_ID = 0
@@ -30,7 +30,7 @@ def losses(
     """What the rules take from every token's logit after the reply's `ids`."""
     params = SamplingParams(**OFF | changes)  # type: ignore[arg-type]  # a test's keyword arguments
     logits = torch.zeros(1, NUM_IDS)
-    ruled = apply_rules(logits, [Said(ids, params, OwnTurns(own, params))], end_ids)
+    ruled = apply_rules(logits, [ReplyRow(ids, params, OwnTurns(own, params))], end_ids)
     taken: list[float] = (-ruled[0]).tolist()
     # no reply is empty: what ends it is forbidden at its beginning, whatever was said
     return taken if ids else [loss if i not in end_ids else 0.0 for i, loss in enumerate(taken)]
@@ -165,5 +165,5 @@ def test_dry_equals_slow_obvious_code(ids: list[int], own: list[list[int]]) -> N
 def test_a_preset_keeps_the_bot_from_saying_the_same_again(preset: str) -> None:
     params = SamplingParams(**PRESETS[preset])  # type: ignore[arg-type]  # by name
     own = OwnTurns([(1, 2, 3, 4)], params)
-    ruled = apply_rules(torch.zeros(1, NUM_IDS), [Said([1, 2, 3], params, own)], (END_ID,))
+    ruled = apply_rules(torch.zeros(1, NUM_IDS), [ReplyRow([1, 2, 3], params, own)], (END_ID,))
     assert (ruled[0] == -torch.inf).nonzero().tolist() == [[4]]

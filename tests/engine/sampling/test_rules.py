@@ -18,7 +18,7 @@ from transformers import (
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.protocol import GenerationRequest
 from bot.engine.reference.rules import ReplyRules
-from bot.engine.sampling.rules import OwnTurns, Said, apply_rules
+from bot.engine.sampling.rules import OwnTurns, ReplyRow, apply_rules
 
 NUM_IDS = 24
 END_IDS = (0, 5)
@@ -45,8 +45,8 @@ def with_rules(**changes: float) -> SamplingParams:
     return SamplingParams(**OFF | changes)  # type: ignore[arg-type]  # a test's keyword arguments
 
 
-def said(ids: list[int], params: SamplingParams, own: Sequence[Sequence[int]]) -> Said:
-    return Said(ids, params, OwnTurns(own, params))
+def said(ids: list[int], params: SamplingParams, own: Sequence[Sequence[int]]) -> ReplyRow:
+    return ReplyRow(ids, params, OwnTurns(own, params))
 
 
 def theirs(params: SamplingParams) -> list[LogitsProcessor]:
@@ -78,7 +78,7 @@ def test_every_rule_equals_that_of_transformers(changes: dict[str, float]) -> No
     params = with_rules(**changes)
     spoken = replies(40)
     logits = logits_for(len(spoken))
-    ruled = apply_rules(logits, [Said(ids, params) for ids in spoken], END_IDS)
+    ruled = apply_rules(logits, [ReplyRow(ids, params) for ids in spoken], END_IDS)
     for row, ids in enumerate(spoken):
         expected = logits[row : row + 1].clone()
         for processor in theirs(params):
@@ -140,12 +140,12 @@ def test_the_logits_that_come_in_are_left_as_they_were() -> None:
     logits = logits_for(2)
     before = logits.clone()
     params = with_rules(repetition_penalty=2.0, no_repeat_ngram_size=1, min_new_tokens=4)
-    ruled = apply_rules(logits, [Said([1, 2], params)] * 2, END_IDS)
+    ruled = apply_rules(logits, [ReplyRow([1, 2], params)] * 2, END_IDS)
     assert torch.equal(logits, before)
     assert ruled[:, [0, 1, 2, 5]].isinf().all()
 
 
 def test_the_end_is_banned_before_the_least_length_only() -> None:
-    rows = [Said([1] * length, with_rules(min_new_tokens=3)) for length in (0, 2, 3, 4)]
+    rows = [ReplyRow([1] * length, with_rules(min_new_tokens=3)) for length in (0, 2, 3, 4)]
     ended = apply_rules(logits_for(4), rows, END_IDS)[:, list(END_IDS)].isinf()
     assert ended.tolist() == [[True, True], [True, True], [False, False], [False, False]]

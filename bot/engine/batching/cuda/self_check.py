@@ -14,7 +14,7 @@ from bot.dialogue.sampling import SamplingParams
 from bot.engine.batching.cuda.slot_decoder import SlotDecoder, SlotGroup
 from bot.engine.batching.kv_cache import KvSequence
 from bot.engine.batching.network import Gpt2, Piece
-from bot.engine.sampling.rules import Said, apply_rules
+from bot.engine.sampling.rules import ReplyRow, apply_rules
 from bot.engine.sampling.sampler import Choice, pick
 
 # Of the largest logit: kernels add in another order for another number of rows. DialoGPT's logits
@@ -74,7 +74,7 @@ def _check_sampler(logits: Tensor, tolerance: float) -> None:
     dice = _dice(2)
     rows = logits.repeat_interleave(_NUM_DRAWS, dim=0)
     choices = [Choice(params, dice.random()) for _ in rows]
-    said = [Said(dice.choices(range(logits.shape[1]), k=9), params) for _ in rows]
+    said = [ReplyRow(dice.choices(range(logits.shape[1]), k=9), params) for _ in rows]
     drawn = pick(apply_rules(rows, said, [0]), choices).cpu()
     there = rows.cpu()
     ruled = apply_rules(there, said, [0])

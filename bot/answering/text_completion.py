@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from bot.dialogue.continuation import Attention, Continuation, Likely, Step
+from bot.dialogue.continuation import Attention, Continuation, ContinuationStep, Likely
 from bot.dialogue.guards import IsBlocked
 from bot.dialogue.prompt import Tokenizer
 from bot.dialogue.sampling import Number, SamplingParams
@@ -34,7 +34,7 @@ _NUM_BEFORE = 60  # characters before a token: enough for a word that it would c
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class TextToComplete:
     """A text, how to go on with it, and the layer to look at; see PredictionRequest."""
 
     text: str
@@ -44,14 +44,14 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
+class CompletedText:
     """What the model wrote. `first_steps`: only what may be shown is left of their likeliest.
 
     `attention` is None where it was not asked for, or the model does not show it.
     """
 
     continuation: Continuation
-    first_steps: tuple[Step, ...]
+    first_steps: tuple[ContinuationStep, ...]
     attention: Attention | None
 
 
@@ -89,7 +89,7 @@ def params_for(defaults: SamplingParams, wished: Mapping[str, Number | None]) ->
     return replace(defaults, **values)  # type: ignore[arg-type]  # mypy: one type for all fields
 
 
-class Writer:
+class TextCompleter:
     """Asks the engine for one text at a time: each holds memory of its own beside the replies'.
 
     `is_blocked` finds words that are not said; None: all are. `deadline_seconds` bounds one text,
@@ -110,15 +110,15 @@ class Writer:
         self._is_blocked = is_blocked or (lambda _: False)
         self._turn = asyncio.Lock()
 
-    async def write(self, wish: Wish) -> Writing:
+    async def complete(self, start: TextToComplete) -> CompletedText:
         """Go on with a text.
 
         Raises RefusedError for words that are not said, WrongInputError for a text of which the
         model knows no letter, InvalidSettingError for a layer that is not there, EngineErrors.
         """
         deadline = time.monotonic() + self._deadline_seconds
-        text_ids = await self._tokenizer.run(partial(_encode, wish.text, self._is_blocked))
-        request = PredictionRequest(text_ids, wish.params, wish.length, wish.layer, deadline)
+        text_ids = await self._tokenizer.run(partial(_encode, start.text, self._is_blocked))
+        request = PredictionRequest(text_ids, start.params, start.length, start.layer, deadline)
         async with self._turn:
             prediction = await self._engine.predict(request)
         return await self._tokenizer.run(partial(_decode, prediction, self._is_blocked))
@@ -132,7 +132,7 @@ def _encode(text: str, is_blocked: IsBlocked, tokenizer: Tokenizer) -> tuple[int
     return text_ids
 
 
-def _decode(prediction: Prediction, is_blocked: IsBlocked, tokenizer: Tokenizer) -> Writing:
+def _decode(prediction: Prediction, is_blocked: IsBlocked, tokenizer: Tokenizer) -> CompletedText:
     continuation = continuation_of(prediction, tokenizer)
     _check_words(continuation.text, is_blocked)
     first_steps = []
@@ -143,7 +143,7 @@ def _decode(prediction: Prediction, is_blocked: IsBlocked, tokenizer: Tokenizer)
         first_steps.append(replace(step, likeliest=tuple(unblocked)))
     shown = prediction.attention
     attention = None if shown is None else _attention_of(shown, continuation, tokenizer)
-    return Writing(continuation, tuple(first_steps), attention)
+    return CompletedText(continuation, tuple(first_steps), attention)
 
 
 def _check_words(text: str, is_blocked: IsBlocked) -> None:
@@ -170,7 +170,7 @@ def continuation_of(prediction: Prediction, tokenizer: Tokenizer) -> Continuatio
     )
 
 
-def _step_of(step: PredictedStep, tokenizer: Tokenizer) -> Step:
+def _step_of(step: PredictedStep, tokenizer: Tokenizer) -> ContinuationStep:
     def likely(prospect: Prospect) -> Likely:
         return Likely(
             token_id=prospect.token_id,
@@ -179,7 +179,7 @@ def _step_of(step: PredictedStep, tokenizer: Tokenizer) -> Step:
             allowed=prospect.allowed,
         )
 
-    return Step(likely(step.drawn), tuple(map(likely, step.likeliest)), step.survivors)
+    return ContinuationStep(likely(step.drawn), tuple(map(likely, step.likeliest)), step.survivors)
 
 
 def _attention_of(

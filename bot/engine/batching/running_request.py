@@ -1,4 +1,4 @@
-"""A job while it runs, and the completions it comes to.
+"""A request while it runs, and the completions it comes to.
 
 Importing this module imports torch.
 """

@@ -14,7 +14,7 @@ from cogs._telling import tell
 
 OPEN_TO_ALL = "open_to_all"  # in a command's extras: no list of the operator's closes it
 NOT_OPEN = mark(
-    "The person who runs me hasn't opened me to you here: only `/help`, `/privacy` "
+    "The person who runs me hasn't given you access here: only `/help`, `/privacy` "
     "and `/mydata` work."
 )
 

@@ -128,7 +128,7 @@ def _encode(text: str, is_blocked: IsBlocked, tokenizer: Tokenizer) -> tuple[int
     _check_words(text, is_blocked)
     text_ids = tuple(tokenizer.encode(text))
     if not text_ids:
-        raise WrongInputError("The model knows no letter of this text: write another one.")
+        raise WrongInputError("The model knows none of these letters: write another text.")
     return text_ids
 
 

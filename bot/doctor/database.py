@@ -44,8 +44,8 @@ def _examine_schema(inspected: Inspected) -> Finding:
             return ok("There is no database {where} yet: the start makes it.", where=where)
         case Schema.OLDER:
             return warn(
-                "The database {where} is an older Banter's: the start migrates it after a backup, "
-                "or `python -m bot db upgrade` does it now.",
+                "The database {where} was made by an older Banter: the start migrates it after a "
+                "backup, or `python -m bot db upgrade` does it now.",
                 where=where,
             )
         case Schema.CURRENT:

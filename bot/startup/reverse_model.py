@@ -66,7 +66,7 @@ def naming_reverse_model() -> Iterator[None]:
     try:
         yield
     except (ModelError, WrongSettingsError) as error:
-        sentence = mark("{fault} Without a reverse model: leave REVERSE_MODEL empty.")
+        sentence = mark("{fault} To do without a reverse model, leave REVERSE_MODEL empty.")
         raise type(error)(sentence, fault=_SaidOfReverseModel(error)) from error
 
 

@@ -80,7 +80,7 @@ async def test_texts_come_one_after_the_other_and_their_waiting_counts() -> None
 
 
 async def test_a_text_without_a_token_is_one_sentence() -> None:
-    with pytest.raises(WrongInputError, match="knows no letter"):
+    with pytest.raises(WrongInputError, match="knows none of these letters"):
         await completer_on(ScriptedEngine()).complete(replace(WISH, text=""))
 
 

@@ -134,7 +134,7 @@ async def test_an_older_schema_is_no_fault(lonely: Patient) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(older.read_text())
     found = await lonely.examine(HISTORY_KEY="off")
-    assert "`python -m bot db upgrade`" in found.the("warning", "is an older Banter's")
+    assert "`python -m bot db upgrade`" in found.the("warning", "was made by an older Banter")
     assert found.exit_code == 0
 
 

@@ -106,7 +106,7 @@ async def test_a_folder_without_a_model_is_refused_before_anything_is_made(
             pass
     assert str(refused.value) == (
         f"The model in {models} has no config.json: please choose another REVERSE_MODEL. "
-        "Without a reverse model: leave REVERSE_MODEL empty."
+        "To do without a reverse model, leave REVERSE_MODEL empty."
     )
     assert "다른 REVERSE_MODEL" in explain(refused.value, "ko")
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""The process that opens a pickled checkpoint.
+"""The process that opens a pickled checkpoint and writes it as safetensors, cut off from the rest.
 
 `python -m bot.engine.checkpoints.conversion_child FOLDER PARENT_ID`
 

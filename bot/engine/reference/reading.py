@@ -1,4 +1,4 @@
-"""Next-word prediction by transformers' own forward pass, for every architecture; the oracle.
+"""What transformers' own forward pass says of given tokens, for every architecture; the oracle.
 
 Importing this module imports torch and transformers (4 s).
 """

@@ -10,7 +10,7 @@ SOURCES := pyproject.toml constraints.txt
 help:
 	@echo "make run      set up, then run the bot (python -m bot)"
 	@echo "make test     the tests, on two cores"
-	@echo "make check    ruff, mypy, and the rules of the architecture"
+	@echo "make check    ruff, mypy, and the rules of the project"
 	@echo "make soak     many random crashes of a real bot: takes long"
 	@echo "make bench    the benchmarks"
 	@echo "make locales  collect the sentences and compile the catalogues"
@@ -29,7 +29,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest tests/project/test_tower.py tests/project/test_architecture.py tests/project/test_style.py
+	$(BIN)/pytest tests/project
 
 soak: $(VENV)/dev.stamp
 	$(BIN)/pytest -m soak

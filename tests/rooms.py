@@ -60,7 +60,7 @@ class Rooms:
             reply_maker=ReplyMaker(
                 engine=self.engine,
                 tokenizer=InlineTokenizerThread(),
-                limits=ContextBudget(self.num_tokens, self.num_turns),
+                budget=ContextBudget(self.num_tokens, self.num_turns),
                 deadline_seconds=60,
             ),
             history=self.history,

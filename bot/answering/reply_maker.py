@@ -68,7 +68,7 @@ class ReplyMaker:
         *,
         engine: Engine,
         tokenizer: TokenizerThread,
-        limits: ContextBudget,
+        budget: ContextBudget,
         deadline_seconds: float,
         is_blocked: IsBlocked | None = None,
         reverse: Engine | None = None,
@@ -76,7 +76,7 @@ class ReplyMaker:
     ) -> None:
         self._engine = engine
         self._tokenizer = tokenizer
-        self._limits = limits
+        self._budget = budget
         self._deadline_seconds = deadline_seconds
         self._is_blocked = is_blocked
         self._ranker = Ranker(
@@ -108,10 +108,10 @@ class ReplyMaker:
         rejected: list[Rejected] = []
         is_memory_short = False
         occasion = Occasion(said.text, _own_texts(turns), deadline, cancellation)
-        for attempt, limits in self._ladder(params):
+        for attempt, budget in self._ladder(params):
             asked = Asked(said, tuple(turns), attempt, deadline, cancellation, num_erasures, show)
             context, completions, is_memory_short = await self._complete(
-                asked, limits, is_memory_short=is_memory_short
+                asked, budget, is_memory_short=is_memory_short
             )
             judgement = await self._ranker.judge(completions, occasion)
             rejected += judgement.rejected
@@ -129,30 +129,30 @@ class ReplyMaker:
 
     def _ladder(self, params: SamplingParams) -> Iterator[tuple[SamplingParams, ContextBudget]]:
         """What to try in turn: as asked; warmer; warmer and from a shorter context."""
-        yield params, self._limits
-        yield params.warmer(), self._limits
-        yield params.warmer(), self._limits.shorter()
+        yield params, self._budget
+        yield params.warmer(), self._budget
+        yield params.warmer(), self._budget.shorter()
 
     async def _complete(
-        self, asked: Asked, limits: ContextBudget, *, is_memory_short: bool
+        self, asked: Asked, budget: ContextBudget, *, is_memory_short: bool
     ) -> tuple[Context, list[Completion], bool]:
         """Run the model, and once more with less when the memory is full; whether it is."""
         if not is_memory_short:
             try:
-                return *await self._generate(asked, limits), False
+                return *await self._generate(asked, budget), False
             except EngineMemoryError:
                 logger.warning("The device's memory is full: trying a shorter context.")
-        return *await self._generate(asked, limits.shorter()), True
+        return *await self._generate(asked, budget.shorter()), True
 
     async def _generate(
-        self, asked: Asked, limits: ContextBudget
+        self, asked: Asked, budget: ContextBudget
     ) -> tuple[Context, list[Completion]]:
         num_tokens, _ = fit_window(
-            self._engine.info.window, asked.params.max_new_tokens, limits.num_tokens
+            self._engine.info.window, asked.params.max_new_tokens, budget.num_tokens
         )
-        budget = ContextBudget(num_tokens, limits.num_turns)
+        fitting = ContextBudget(num_tokens, budget.num_turns)
         context = await self._tokenizer.run(
-            partial(build_context, asked.turns, asked.said.text, budget)
+            partial(build_context, asked.turns, asked.said.text, fitting)
         )
         scope = asked.said.scope
         request = GenerationRequest(

@@ -66,19 +66,6 @@ def check_text(text: str) -> str:
     return text
 
 
-def check_length(length: int, num_text_tokens: int, window: int) -> None:
-    """Raise WrongInputError where a text that fits leaves no room for `length` more tokens."""
-    room = window - num_text_tokens
-    if room > 0 and not 1 <= length <= room:
-        raise WrongInputError(
-            "After this text there is room for 1 to {room} more tokens in the model's window "
-            "of {window}: --length cannot be {length}.",
-            window=window,
-            room=room,
-            length=length,
-        )
-
-
 def params_for(defaults: SamplingParams, wished: Mapping[str, Number | None]) -> SamplingParams:
     """`defaults` with no repeated pair of tokens, and what is `wished` for where it is not None.
 

@@ -3,7 +3,8 @@
 import math
 from contextlib import AsyncExitStack
 
-from bot.answering.text_completion import CompletedText, TextCompleter, TextToComplete, check_length
+from bot.answering.text_completion import CompletedText, TextCompleter, TextToComplete
+from bot.errors import WrongInputError
 from bot.settings.settings import Settings
 from bot.startup.foundation import open_model
 from bot.startup.model_folder import model_folder
@@ -18,6 +19,19 @@ async def go_on(settings: Settings, start: TextToComplete) -> CompletedText:
     async with AsyncExitStack() as stack:
         engine, tokenizer = await open_model(settings, model_folder(settings), None, stack)
         num_tokens = len(await tokenizer.run(lambda one: one.encode(start.text)))
-        check_length(start.length, num_tokens, engine.info.window)
+        _check_length(start.length, num_tokens, engine.info.window)
         completer = TextCompleter(engine=engine, tokenizer=tokenizer, deadline_seconds=math.inf)
         return await completer.complete(start)
+
+
+def _check_length(length: int, num_text_tokens: int, window: int) -> None:
+    """Raise WrongInputError where a text that fits leaves no room for `length` more tokens."""
+    room = window - num_text_tokens
+    if room > 0 and not 1 <= length <= room:
+        raise WrongInputError(
+            "After this text there is room for 1 to {room} more tokens in the model's window "
+            "of {window}: --length cannot be {length}.",
+            window=window,
+            room=room,
+            length=length,
+        )

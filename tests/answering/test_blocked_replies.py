@@ -56,7 +56,7 @@ def reply_maker(engine: ScriptedEngine) -> ReplyMaker:
     return ReplyMaker(
         engine=engine,
         tokenizer=InlineTokenizerThread(),
-        limits=ContextBudget(256, 8),
+        budget=ContextBudget(256, 8),
         deadline_seconds=math.inf,
         is_blocked=is_blocked,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.__main__ import main
-from bot.answering.text_completion import check_length, check_text, params_for
+from bot.answering.text_completion import check_text, params_for
 from bot.dialogue.continuation import Continuation, ContinuationStep, Likely, Survivors
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.placement.device import can_quantise
@@ -16,6 +16,7 @@ from bot.rendering.columns import width
 from bot.settings.settings import VARIABLES
 from bot.terminal.arguments import build_parser
 from bot.terminal.next_table import table_of, text_of
+from bot.terminal.next_text import _check_length
 from tests.tiny_models import make_chat_model
 
 
@@ -238,7 +239,7 @@ def test_a_model_that_does_not_show_what_it_looks_at_is_one_sentence(tmp_path: P
 
 
 def test_a_text_may_fill_the_window_and_no_more() -> None:
-    check_length(56, 200, 256)
+    _check_length(56, 200, 256)
     with pytest.raises(WrongInputError, match=r"1 to 56 more .* cannot be 57"):
-        check_length(57, 200, 256)
-    check_length(1, 256, 256)  # the text itself is too long: the engine says so
+        _check_length(57, 200, 256)
+    _check_length(1, 256, 256)  # the text itself is too long: the engine says so

@@ -253,7 +253,7 @@ def _voice(opened: OpenModel, guards: Guards, ranking: Ranking) -> Voice:
         ReplyMaker(
             engine=opened.engine,
             tokenizer=opened.tokenizer,
-            limits=opened.limits,
+            budget=opened.limits,
             deadline_seconds=_DEADLINE_SECONDS,
             is_blocked=is_blocked,
             reverse=opened.reverse,

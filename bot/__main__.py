@@ -136,13 +136,13 @@ def _next(options: argparse.Namespace) -> int:
         layer = LAST_LAYER if layer is None else layer
     from bot.terminal.next_text import go_on  # after the mistakes that need no model
 
-    writing = asyncio.run(go_on(settings, TextToComplete(text, params, options.length, layer)))
-    print(text_of(writing.continuation), flush=True)
+    completed = asyncio.run(go_on(settings, TextToComplete(text, params, options.length, layer)))
+    print(text_of(completed.continuation), flush=True)
     if options.table:
         num_columns = shutil.get_terminal_size((NUM_COLUMNS, 24)).columns
-        print(f"\n{table_of(writing.continuation, options.locale, num_columns)}", flush=True)
+        print(f"\n{table_of(completed.continuation, options.locale, num_columns)}", flush=True)
     if options.attention is not None:
-        save_picture(writing.attention, options.attention, options.locale)
+        save_picture(completed.attention, options.attention, options.locale)
     return 0
 
 

@@ -16,7 +16,7 @@ ChatError
 │   ├── ContextTooLongError        more tokens than the model's window
 │   ├── EngineMemoryError          the device has no memory left for this request
 │   ├── EngineBrokenError          the engine cannot be used again in this process
-│   ├── EngineStuckError           the engine stood still, and is opened anew
+│   ├── EngineStuckError           the engine stood still, and is opened again
 │   ├── EngineClosedError
 │   ├── DeadlineError
 │   ├── WithdrawnError             the request was withdrawn

@@ -17,18 +17,20 @@ _TOKEN_COLUMNS = 13  # as long as <|endoftext|>
 _MIN_GIVEN = 300  # characters of the member's text that stay, however long the model's part is
 
 
-def writing_answer(given: str, writing: CompletedText, notes: Sequence[str], locale: str) -> str:
+def completed_answer(
+    given: str, completed: CompletedText, notes: Sequence[str], locale: str
+) -> str:
     """The member's text, then the model's in bold, how its first words came about, and notes.
 
     The table goes where the text needs its place, then the beginning of the member's text and
     the end of the model's.
     """
-    below = "".join(f"\n-# {note}" for note in (*_facts(writing, locale), *notes))
-    table = _table(writing.first_steps, locale)
-    text = _text(given, writing.continuation.added, MESSAGE_LIMIT)
+    below = "".join(f"\n-# {note}" for note in (*_facts(completed, locale), *notes))
+    table = _table(completed.first_steps, locale)
+    text = _text(given, completed.continuation.added, MESSAGE_LIMIT)
     if _size(text + table + below) <= MESSAGE_LIMIT:
         return text + table + below
-    return _text(given, writing.continuation.added, MESSAGE_LIMIT - _size(below)) + below
+    return _text(given, completed.continuation.added, MESSAGE_LIMIT - _size(below)) + below
 
 
 def _text(given: str, added: str, room: int) -> str:
@@ -94,8 +96,8 @@ def _share(token: Likely) -> str:
     return "<1%" if token.probability < 0.01 else f"{token.probability:.0%}"
 
 
-def _facts(writing: CompletedText, locale: str) -> list[str]:
-    continuation = writing.continuation
+def _facts(completed: CompletedText, locale: str) -> list[str]:
+    continuation = completed.continuation
     facts = [
         say(
             "The bold part is mine ({num_tokens} word pieces); with the seed {seed} I write it "

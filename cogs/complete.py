@@ -32,7 +32,7 @@ from bot.engine.protocol import LAST_LAYER
 from bot.errors import InvalidSettingError
 from bot.rendering.attention_picture import TITLE, can_draw, draw_picture
 from bot.texts import say
-from cogs._completion_answer import writing_answer
+from cogs._completion_answer import completed_answer
 from cogs._discord.places import place_of
 from cogs._language import locale_of
 from cogs._telling import tell
@@ -130,7 +130,7 @@ class CompletionCommands(commands.Cog):
                     extra="`plots`",
                 )
             )
-        await tell(interaction, writing_answer(start.text, completed, notes, locale), files)
+        await tell(interaction, completed_answer(start.text, completed, notes, locale), files)
 
     async def _draw(self, attention: Attention, locale: str) -> discord.File:
         async with self._drawing:

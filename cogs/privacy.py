@@ -84,8 +84,10 @@ class PrivacyCommands(commands.Cog):
         await interaction.response.defer(ephemeral=True)
         with self._erase_pace.once(interaction.user.id):
             await self._delivery.forget_member(interaction.user.id)
-            erased = await self._store.erase(interaction.user.id)
-            self._erasures.note()  # also of replies that were made of them meanwhile
+            try:
+                erased = await self._store.erase(interaction.user.id)
+            finally:
+                self._erasures.note()  # also of replies that were made of them meanwhile
         text = say(
             "Erased: {num_turns} turns of our conversations and {num_settings} settings of yours. "
             "What you wrote on Discord itself is yours: only you can delete it there.",

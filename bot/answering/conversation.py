@@ -19,7 +19,7 @@ from bot.errors import ScopeMovedError, StoreUnavailableError, WithdrawnError
 
 logger = logging.getLogger(__name__)
 
-NUM_TRIES = 3  # a scope's head may move under a reply (a swipe, another machine)
+NUM_TRIES = 3  # a scope's head may move under a reply (a bot on another machine)
 
 
 @dataclass(frozen=True, slots=True)

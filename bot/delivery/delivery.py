@@ -9,7 +9,7 @@ to done (all was sent); after a crash the row says where to go on. A database is
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -104,9 +104,9 @@ class Delivery:
 
     async def withdraw(self, message_ids: Sequence[int]) -> None:
         """Drop the replies to deleted messages and blank what is stored of them."""
-        await self._drop([self._tickets[one] for one in message_ids if one in self._tickets])
-        if await self._history.withdraw(message_ids):
-            self._erasures.note()
+        tickets = [self._tickets[one] for one in message_ids if one in self._tickets]
+        await self._drop(tickets)
+        await self._erase(self._history.withdraw(message_ids), is_under_way=bool(tickets))
 
     async def revise(self, message_id: int, text: str) -> None:
         """Follow an edited message; an empty `text` means that we may not read it any more."""
@@ -116,8 +116,21 @@ class Delivery:
         if ticket := self._tickets.get(message_id):
             ticket.said = replace(ticket.said, text=text)
             await noted([ticket])
-        if await self._history.revise(message_id, text):
-            self._erasures.note()
+        change = self._history.revise(message_id, text)
+        await self._erase(change, is_under_way=ticket is not None)
+
+    async def _erase(self, change: Awaitable[bool], *, is_under_way: bool) -> None:
+        """Await a change of stored words, which says whether there were any.
+
+        The engine keeps nothing of them, nor of a reply that is under way, or where the store
+        does not answer.
+        """
+        were_there = True
+        try:
+            were_there = await change or is_under_way
+        finally:
+            if were_there:
+                self._erasures.note()
 
     async def forget_member(self, user_id: int) -> None:
         """Drop everything that waits or runs for a member."""

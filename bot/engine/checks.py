@@ -1,4 +1,4 @@
-"""What an engine refuses before the model sees it.
+"""How much an engine takes at once, and what it refuses before the model sees it.
 
 A CUDA device does not survive an id or a position beyond its table. No torch here.
 """

@@ -24,7 +24,7 @@ from bot.engine.thread import is_any_left
 from bot.errors import EXIT_RESTART, WrongSettingsError
 from bot.settings.settings import DATA_FOLDER, Settings
 from bot.startup.building import build_conversation, build_text_completer
-from bot.startup.foundation import Foundation, open_foundation
+from bot.startup.foundation import Foundation, forgetting, open_foundation
 from bot.startup.heartbeat import heartbeat
 from bot.startup.model_folder import must_be_fetched
 from bot.startup.single_instance import only_instance
@@ -128,7 +128,7 @@ async def _open_bot(settings: Settings, token: str) -> AsyncIterator[ChatBot]:
     with only_instance(token):
         if must_be_fetched(settings):
             await check_token(token)  # a wrong token is told before a large model is fetched
-        async with open_foundation(settings) as foundation:
+        async with open_foundation(settings) as foundation, forgetting(foundation):
             yield ChatBot(compose(foundation, origin="discord"))
 
 

@@ -52,7 +52,7 @@ class Foundation:
 
 @asynccontextmanager
 async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
-    """Open the database and the model, and forget what is old while they are open.
+    """Open the database and the model.
 
     Raises StartError when something is wrong or missing.
     """
@@ -72,10 +72,6 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
         reverse = await _open_reverse(settings, reverse_folder, tokenizer, cores)
         if reverse is not None:
             stack.push_async_callback(reverse.close)
-        sweeping = asyncio.create_task(
-            Retention(database, retention_days=settings.retention_days).run()
-        )
-        stack.push_async_callback(_end, sweeping)
         license_id = await asyncio.to_thread(license_of, folder)
         yield Foundation(
             settings=settings,
@@ -159,7 +155,17 @@ def _least_threads(settings: Settings) -> int:
     return num_models * (settings.num_threads or 1)
 
 
-async def _end(task: "asyncio.Task[None]") -> None:
-    """Cancel a task that would run for ever, and wait until it is over."""
-    task.cancel()
-    await asyncio.wait({task})
+def retention_of(foundation: Foundation) -> Retention:
+    """What deletes old turns from the database of `foundation`."""
+    return Retention(foundation.database, retention_days=foundation.settings.retention_days)
+
+
+@asynccontextmanager
+async def forgetting(foundation: Foundation) -> AsyncIterator[None]:
+    """Delete what is old while the block runs, and the event loop with it without a pause."""
+    sweeping = asyncio.create_task(retention_of(foundation).run())
+    try:
+        yield
+    finally:
+        sweeping.cancel()
+        await asyncio.wait({sweeping})

@@ -24,7 +24,7 @@ from bot.engine.protocol import Cancellation
 from bot.errors import ChatError, NoFitReplyError, RefusedError
 from bot.settings.settings import DATA_FOLDER, EMBEDDED_MODEL, Settings
 from bot.startup.building import build_conversation
-from bot.startup.foundation import open_foundation
+from bot.startup.foundation import open_foundation, retention_of
 from bot.store.history import SqlHistory
 from bot.store.sampling import SqlSampling
 from bot.terminal.console_answers import COMMANDS, HELP, QUIT, settings_answer, why_answer
@@ -162,6 +162,8 @@ def _open_console(runner: asyncio.Runner, settings: Settings, locale: str) -> It
     stack = AsyncExitStack()
     try:
         foundation = runner.run(stack.enter_async_context(open_foundation(settings)))
+        # To its end: a unit of work that waits for the person's next line would lock the database.
+        runner.run(retention_of(foundation).attempt())
         history = WatchedHistory(foundation.database, origin="console")
         sampling = SqlSampling(foundation.database)
         conversation = build_conversation(foundation, history, sampling)

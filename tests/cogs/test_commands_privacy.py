@@ -10,6 +10,7 @@ from bot.dialogue.sampling import Layer
 from bot.dialogue.turn import Scope
 from bot.errors import RefusedError, StoreUnavailableError
 from bot.settings.settings import Settings
+from bot.store.privacy import SqlPrivacy
 from cogs.privacy import Pace, as_file, privacy_answer
 from tests.cogs.commands_bot import AWAY, MAX_CHARS, World, attachments_of, commands_world, text_of
 from tests.cogs.desk import Clock
@@ -128,6 +129,18 @@ async def test_erase_removes_what_is_stored_and_says_how_much(tmp_path: Path) ->
         assert result.ephemeral
         assert "2 turns" in text_of(result)
         assert "2 settings" in text_of(result)
+
+
+async def test_the_engine_forgets_also_where_the_file_cannot_be_cleaned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def erase(*_: object) -> None:
+        raise StoreUnavailableError  # as after the rows are gone, while a long reader is in the way
+
+    async with commands_world(tmp_path) as world:
+        monkeypatch.setattr(SqlPrivacy, "erase", erase)
+        await world.alice.slash(world.channel, "mydata erase", confirm="yes")
+        assert world.stage.engine.num_forgotten == 2  # before and after
 
 
 async def test_erase_drops_the_reply_that_is_being_made(tmp_path: Path) -> None:

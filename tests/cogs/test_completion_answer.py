@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bot.answering.text_completion import CompletedText
 from bot.dialogue.continuation import Continuation, ContinuationStep, Likely, Survivors
-from cogs._completion_answer import writing_answer
+from cogs._completion_answer import completed_answer
 
 LEFT = Survivors(50, 7, 7)
 
@@ -24,7 +24,7 @@ def writing(added: str, *steps: ContinuationStep, ended: bool = False) -> Comple
 
 
 def shown(given_text: str, added: str, *steps: ContinuationStep, ended: bool = False) -> str:
-    return writing_answer(given_text, writing(added, *steps, ended=ended), [], "en")
+    return completed_answer(given_text, writing(added, *steps, ended=ended), [], "en")
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from bot.dialogue.turn import Scope
 from bot.engine.protocol import Completion, GenerationRequest
-from bot.errors import EngineStuckError
+from bot.errors import EngineStuckError, StoreUnavailableError
 from bot.store.database.database import Database
 from tests.fakes import RecordingCourier, ScriptedEngine
 from tests.rooms import CHANNEL, Rooms, answered, said, settled
@@ -23,6 +25,40 @@ async def test_a_deleted_question_gets_no_reply_and_leaves_no_words(database: Da
     await settled(rooms)
     assert rooms.courier.tries == []
     assert (await rooms.history.head(CHANNEL)).turn_id is None
+
+
+async def test_the_engine_forgets_what_is_deleted_while_the_memory_is_away(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def change(*_: object) -> bool:
+        raise StoreUnavailableError
+
+    rooms = Rooms(database)
+    monkeypatch.setattr(rooms.history, "withdraw", change)
+    monkeypatch.setattr(rooms.history, "revise", change)
+    with pytest.raises(StoreUnavailableError):
+        await rooms.delivery.withdraw([1])
+    with pytest.raises(StoreUnavailableError):
+        await rooms.delivery.revise(1, "other words")
+    assert rooms.engine.num_forgotten == 2
+
+
+async def test_the_engine_forgets_a_deleted_question_that_was_not_noted(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unknown(*_: object) -> bool:
+        return False
+
+    rooms = Rooms(database)
+    monkeypatch.setattr(rooms.history, "withdraw", unknown)
+    rooms.engine.gate.clear()
+    await rooms.delivery.start(rooms.courier)
+    rooms.delivery.accept(said("hello", 1))
+    await rooms.engine.wait_until_asked(1)
+    await rooms.delivery.withdraw([1])
+    assert rooms.engine.num_forgotten == 1
+    rooms.engine.gate.set()
+    await settled(rooms)
 
 
 async def test_an_edit_while_the_bot_thinks_is_what_is_remembered(database: Database) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 # Of the queries: their scores stay in the cache, and below what the allocator gets from the
-# system anew each time.
+# system again each time.
 _BLOCK_TOKENS = 64
 
 

@@ -10,7 +10,9 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedWriter, FileIO
 from pathlib import Path
+from typing import Any
 
 import httpx2
 from huggingface_hub import HfApi, constants, hf_hub_url
@@ -101,20 +103,11 @@ class Hub:
         # a part of a compressed answer could not be asked for
         headers = build_hf_headers(token=self._token) | {"Accept-Encoding": "identity"}
         target = folder / file.name
-        with self._sentences(listing.model, listing.commit), target.open("wb") as written:
-            for attempts_left in reversed(range(_ATTEMPTS)):
-                try:
-                    http_get(
-                        url,
-                        written,
-                        resume_size=written.tell(),
-                        headers=headers,
-                        displayed_filename=file.name,
-                    )
-                    break
-                except httpx2.ReadError:  # the one break after which http_get does not go on
-                    if not attempts_left:
-                        raise
+        with (
+            self._sentences(listing.model, listing.commit),
+            _BoundedFile(FileIO(target, "w"), file) as written,
+        ):
+            _get(url, written, file, headers)
         if _digest(target, file) != file.digest:
             raise ModelError(
                 "The file {file} of {model} has another hash than the hub names: it was damaged or "
@@ -164,6 +157,47 @@ class Hub:
                 endpoint=self.endpoint,
                 reason=str(error) or type(error).__name__,
             ) from error
+
+
+def _get(url: str, written: "_BoundedFile", file: RemoteFile, headers: dict[str, str]) -> None:
+    """Write what `url` names; a broken connection is taken up again where it broke."""
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        try:
+            http_get(
+                url,
+                written,
+                resume_size=written.tell(),
+                headers=headers,
+                displayed_filename=file.name,
+            )
+            break
+        except httpx2.ReadError:  # the one break after which http_get does not go on
+            if written.tell() >= file.size:
+                break
+            if not attempts_left:
+                raise
+        except OSError as error:
+            # http_get says so of a size that a header has told; the hash knows better
+            if type(error) is not OSError or error.errno is not None:
+                raise
+            break
+
+
+class _BoundedFile(BufferedWriter):
+    """Refuses what is longer than the hub has named, before it fills the disk."""
+
+    def __init__(self, raw: FileIO, file: RemoteFile) -> None:
+        super().__init__(raw)
+        self._file = file
+
+    def write(self, content: Any) -> int:
+        """Write `content`; raises ModelError where the file would become too long."""
+        if self.tell() + len(content) > self._file.size:
+            raise ModelError(
+                "The file {file} of the model is longer than the hub has said: it is not used.",
+                file=self._file.name,
+            )
+        return super().write(content)
 
 
 def _remote_file(entry: RepoSibling) -> RemoteFile | None:

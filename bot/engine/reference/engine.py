@@ -83,7 +83,7 @@ class ReferenceEngine:
         self._waiting: deque[Job] = deque()
         self._num_running = 0
         self._errands = Errands(self._outcome_of)
-        self._pace = Throughput()
+        self._throughput = Throughput()
         self.pulse = Pulse()
         self._broken = threading.Event()
         self._closing = threading.Event()
@@ -98,8 +98,8 @@ class ReferenceEngine:
         """What is going on now."""
         with self._lock:
             num_waiting, num_running = len(self._waiting), self._num_running
-        pace = self._pace.tokens_per_second()
-        return EngineLoad(num_waiting, num_running, pace, num_rows=num_running)
+        tokens_per_second = self._throughput.tokens_per_second()
+        return EngineLoad(num_waiting, num_running, tokens_per_second, num_rows=num_running)
 
     async def generate(self, request: GenerationRequest) -> list[Completion]:
         """Run `request` after those that came before; see Engine.generate."""
@@ -224,7 +224,7 @@ class ReferenceEngine:
         return completions_of(job, watch, seed, started_at)
 
     def _step(self, job: Job, num_tokens: int) -> None:
-        self._pace.add(num_tokens)
+        self._throughput.add(num_tokens)
         self._stop_if_unwanted(job)
         self._update_queue()
 

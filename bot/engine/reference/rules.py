@@ -1,7 +1,7 @@
 """The rules over the bot's own words, for `generate`.
 
-Simple rather than fast: what a step looks for is searched for anew, so that the engine that looks
-it up has something to be compared with.
+Simple rather than fast: what a step looks for is searched for each time, so that the engine that
+looks it up has something to be compared with.
 
 transformers' own repetition penalty and n-gram ban look at the prompt too: they would punish
 names that the member used and the end of every turn, until replies fade to nothing

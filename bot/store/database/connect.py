@@ -167,7 +167,7 @@ def _make_postgresql(
         return create_async_engine(
             address.url,
             hide_parameters=True,
-            pool_pre_ping=True,  # the server may have been started anew in between
+            pool_pre_ping=True,  # the server may have been restarted in between
             connect_args={"timeout": 5, "command_timeout": 60, "server_settings": waits},
             **pool,
         )

@@ -88,7 +88,7 @@ turn = Table(
     Column("latency_ms", Integer),
     Column("scores", JSON),  # NULL: made before there were any, or the text is gone
     Index(None, "channel_id", "user_id", "epoch"),
-    sqlite_autoincrement=True,  # a button that names a deleted turn must not find another one
+    sqlite_autoincrement=True,  # an id that is kept elsewhere must not find another turn
 )
 
 candidate = Table(

@@ -41,19 +41,23 @@ class Retention:
     async def run(self) -> None:
         """Sweep now and every few hours, until cancelled: no failure ends it."""
         while True:
-            try:
-                await self.sweep()
-            except StoreUnavailableError:
-                logger.warning("Old turns could not be deleted; trying again later")
-            except Exception:  # a bug must not keep what should go, for weeks and unseen
-                logger.exception("Old turns could not be deleted; trying again later")
+            await self.attempt()
             await self._pause(SWEEP_SECONDS)
+
+    async def attempt(self) -> None:
+        """Sweep once; a failure is logged."""
+        try:
+            await self.sweep()
+        except StoreUnavailableError:
+            logger.warning("Old turns could not be deleted; trying again later")
+        except Exception:  # a bug must not keep what should go, for weeks and unseen
+            logger.exception("Old turns could not be deleted; trying again later")
 
     async def sweep(self) -> int:
         """Delete what is too old now; returns the number of turns.
 
         What still refers to a deleted turn lets go of it: children become roots, and a scope
-        whose head is gone starts anew. An erasure whose scrub failed is finished.
+        whose head is gone begins at a root. An erasure whose scrub failed is finished.
         """
         now = self._clock()
         num_turns = await delete_turns(self._database, turn.c.created_at < now - self._turn_age)

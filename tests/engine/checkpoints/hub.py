@@ -20,13 +20,16 @@ BLOCK = 2**16
 class Faults:
     """What goes wrong, by file name.
 
-    `truncated`: only half of the file is there, though its size is told right. `corrupted`: one
-    bit is flipped. `dropped`: how many times the connection breaks half way; `reset`: not with its
-    end but with a reset. `statuses`: answered with this status. `before_serving`: called with the
+    `truncated`: only half of the file is there, though its size is told right. `longer`: a megabyte
+    comes after its end. `misnumbered`: a header tells another size. `corrupted`: one bit is
+    flipped. `dropped`: how many times the connection breaks half way; `reset`: not with its end
+    but with a reset. `statuses`: answered with this status. `before_serving`: called with the
     file's name before each file.
     """
 
     truncated: set[str] = field(default_factory=set)
+    longer: set[str] = field(default_factory=set)
+    misnumbered: set[str] = field(default_factory=set)
     corrupted: set[str] = field(default_factory=set)
     dropped: dict[str, int] = field(default_factory=dict)
     reset: bool = False
@@ -185,6 +188,10 @@ class _Handler(BaseHTTPRequestHandler):
             content = content[:100] + bytes([content[100] ^ 1]) + content[101:]
         if path.name in faults.truncated:
             content = content[: len(content) // 2]
+        if path.name in faults.longer:
+            content += bytes(2**20)
+        if path.name in faults.misnumbered:
+            headers = {**(headers or {}), "Content-Range": f"bytes 0-9/{len(content) + 10}"}
         start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
         if start >= len(content):
             self._fail(416, "")

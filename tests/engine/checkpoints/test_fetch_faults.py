@@ -118,6 +118,10 @@ def with_absent_shard(_: LoopbackHub, folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
+def lengthen(hub: LoopbackHub, _: Path) -> None:
+    hub.faults.longer.add("vocab.json")
+
+
 def without_config(_: LoopbackHub, folder: Path) -> None:
     (folder / "config.json").unlink()
 
@@ -131,6 +135,7 @@ def with_code(_: LoopbackHub, folder: Path) -> None:
     ("break_it", "sentence"),
     [
         (cut, "vocab.json of .* another hash"),
+        (lengthen, "vocab.json of the model is longer than the hub has said"),
         (cut_whole, "cut off or damaged"),
         (corrupt, f"{PICKLED} of .* another hash"),
         (corrupt_small, "config.json of .* another hash"),
@@ -162,6 +167,14 @@ def test_a_failing_fetch_says_why_and_leaves_nothing(
         get(hub, tmp_path / "models")
     assert raised.value.exit_code == EXIT_UNAVAILABLE
     assert leftovers(tmp_path / "models") == []
+
+
+def test_a_file_whose_hash_is_right_is_taken_whatever_a_header_says_of_its_size(
+    hub: LoopbackHub, repository: Path, tmp_path: Path
+) -> None:
+    hub.add(MODEL, repository)
+    hub.faults.misnumbered.add("vocab.json")
+    assert get(hub, tmp_path / "models").fresh
 
 
 def test_an_unknown_revision_is_told(hub: LoopbackHub, repository: Path, tmp_path: Path) -> None:

@@ -1,14 +1,10 @@
 """Loading: every broken checkpoint is one sentence that says what to do."""
 
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from bot.engine.placement import memory
 from bot.engine.placement.device import choose_placement
@@ -16,17 +12,6 @@ from bot.engine.reference.loader import load_model
 from bot.errors import ModelError, WrongSettingsError
 
 NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-
-
-@pytest.fixture
-def folder(tiny_model: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(tiny_model, tmp_path / "model"))
-
-
-def rewrite(folder: Path, change: Callable[[dict[str, Tensor]], None]) -> None:
-    weights = load_file(folder / "model.safetensors")
-    change(weights)
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def test_a_model_is_loaded_with_its_facts(tiny_model: Path) -> None:
@@ -45,61 +30,10 @@ def test_half_the_bytes_with_bfloat16(tiny_model: Path) -> None:
     assert {tensor.dtype for tensor in loaded.network.parameters()} == {torch.bfloat16}
 
 
-def lose(name: str) -> Callable[[dict[str, Tensor]], None]:
-    def change(weights: dict[str, Tensor]) -> None:
-        del weights[name]
-
-    return change
-
-
-def shrink(weights: dict[str, Tensor]) -> None:
-    weights["transformer.wpe.weight"] = weights["transformer.wpe.weight"][:100].clone()
-
-
-def poison(value: float) -> Callable[[dict[str, Tensor]], None]:
-    def change(weights: dict[str, Tensor]) -> None:
-        weights["transformer.h.1.mlp.c_fc.weight"][3, 3] = value
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (lose("transformer.h.1.ln_1.bias"), r"do not fit .*h\.1\.ln_1\.bias"),
-        (shrink, "do not fit|cannot be loaded|does not work"),
-        (poison(float("nan")), r"not finite .*h\.1\.mlp\.c_fc"),
-        (poison(float("inf")), "not finite"),
-        (poison(float("-inf")), "not finite"),
-    ],
-)
-def test_weights_that_do_not_fit_are_refused(
-    folder: Path, change: Callable[[dict[str, Tensor]], None], sentence: str
-) -> None:
-    rewrite(folder, change)
-    with pytest.raises(ModelError, match=sentence):
-        load_model(folder, "cpu", "float32")
-
-
-def test_cut_off_weights_are_refused(folder: Path) -> None:
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(ModelError, match="cut off or damaged"):
-        load_model(folder, "cpu", "float32")
-
-
 def test_an_unknown_architecture_is_told(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text()) | {"model_type": "nobody-knows"}
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match="cannot be loaded"):
-        load_model(folder, "cpu", "float32")
-
-
-def test_a_tokenizer_that_is_larger_than_the_model_is_refused(folder: Path) -> None:
-    tokenizer = json.loads((folder / "tokenizer.json").read_text())
-    tokenizer["model"]["vocab"]["surplus"] = 382
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    with pytest.raises(ModelError, match="knows 383 tokens, the model only 382"):
         load_model(folder, "cpu", "float32")
 
 

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bot.dialogue.turn import Scope
+from bot.dialogue.turn import Scope, Utterance
 from bot.engine.protocol import Completion, GenerationRequest
 from bot.errors import EngineStuckError, StoreUnavailableError
 from bot.store.database.database import Database
@@ -13,12 +13,18 @@ from tests.fakes import RecordingCourier, ScriptedEngine
 from tests.rooms import CHANNEL, Rooms, answered, said, settled
 
 
-async def test_a_deleted_question_gets_no_reply_and_leaves_no_words(database: Database) -> None:
-    rooms = Rooms(database)
+async def think_about(rooms: Rooms, *utterances: Utterance) -> None:
+    """Take the utterances in; the engine has the first one, and does not answer yet."""
     rooms.engine.gate.clear()
     await rooms.delivery.start(rooms.courier)
-    rooms.delivery.accept(said("hello", 1))
+    for one in utterances:
+        rooms.delivery.accept(one)
     await rooms.engine.wait_until_asked(1)
+
+
+async def test_a_deleted_question_gets_no_reply_and_leaves_no_words(database: Database) -> None:
+    rooms = Rooms(database)
+    await think_about(rooms, said("hello", 1))
     await rooms.delivery.withdraw([1])
     assert rooms.engine.num_forgotten == 1
     rooms.engine.gate.set()
@@ -51,10 +57,7 @@ async def test_the_engine_forgets_a_deleted_question_that_was_not_noted(
 
     rooms = Rooms(database)
     monkeypatch.setattr(rooms.history, "withdraw", unknown)
-    rooms.engine.gate.clear()
-    await rooms.delivery.start(rooms.courier)
-    rooms.delivery.accept(said("hello", 1))
-    await rooms.engine.wait_until_asked(1)
+    await think_about(rooms, said("hello", 1))
     await rooms.delivery.withdraw([1])
     assert rooms.engine.num_forgotten == 1
     rooms.engine.gate.set()
@@ -63,10 +66,7 @@ async def test_the_engine_forgets_a_deleted_question_that_was_not_noted(
 
 async def test_an_edit_while_the_bot_thinks_is_what_is_remembered(database: Database) -> None:
     rooms = Rooms(database)
-    rooms.engine.gate.clear()
-    await rooms.delivery.start(rooms.courier)
-    rooms.delivery.accept(said("I live in Soeul", 1))
-    await rooms.engine.wait_until_asked(1)
+    await think_about(rooms, said("I live in Soeul", 1))
     await rooms.delivery.revise(1, "I live in Seoul")
     rooms.engine.gate.set()
     await rooms.courier.wait_for(1)
@@ -95,12 +95,12 @@ async def test_what_waits_for_a_member_is_dropped_before_their_data_is_erased(
     database: Database,
 ) -> None:
     rooms = Rooms(database)
-    rooms.engine.gate.clear()
-    await rooms.delivery.start(rooms.courier)
-    rooms.delivery.accept(said("mine", 1, author_id=7))
-    rooms.delivery.accept(said("also mine", 2, author_id=7))
-    rooms.delivery.accept(said("theirs", 3, author_id=8))
-    await rooms.engine.wait_until_asked(1)
+    await think_about(
+        rooms,
+        said("mine", 1, author_id=7),
+        said("also mine", 2, author_id=7),
+        said("theirs", 3, author_id=8),
+    )
     await rooms.delivery.forget_member(7)
     assert rooms.engine.num_forgotten == 1
     rooms.engine.gate.set()

@@ -129,6 +129,7 @@ class Settings(BaseModel):
     max_pending_per_user: int = Field(default=3, ge=1, le=1000)
     cooldown_seconds: float = Field(default=0.0, ge=0, le=86_400)
     reply_seconds: float = Field(default=120.0, ge=1, le=840)
+    catch_up_minutes: int = Field(default=30, ge=0, le=1440)
     allowed_channel_ids: Ids = frozenset()
     blocked_channel_ids: Ids = frozenset()
     blocked_user_ids: Ids = frozenset()

@@ -66,6 +66,8 @@ turn = Table(
     Column("guild_id", BigInteger, index=True),
     Column("channel_id", BigInteger, nullable=False),
     Column("user_id", BigInteger, nullable=False),
+    # That a thread hangs on; 0: none. NULL: from before 0004, or Discord did not tell.
+    Column("parent_channel_id", BigInteger),
     Column("parent_id", RowId, ForeignKey("turn.id", ondelete="SET NULL"), index=True),
     Column("role", String, nullable=False),
     Column("author_id", BigInteger, index=True),  # NULL: the bot, or a member who was erased
@@ -108,6 +110,7 @@ conversation = Table(
     Column("channel_id", BigInteger, nullable=False),
     Column("user_id", BigInteger, nullable=False),
     Column("guild_id", BigInteger, index=True),
+    Column("parent_channel_id", BigInteger),  # as in turn
     Column("head_turn_id", RowId, ForeignKey("turn.id", ondelete="SET NULL"), index=True),
     Column("epoch", Integer, nullable=False),
     Column("touched_at", UtcDateTime, nullable=False),
@@ -140,6 +143,8 @@ inbox = Table(
     Column("reply_turn_id", RowId, ForeignKey("turn.id", ondelete="SET NULL"), index=True),
     Column("attempts", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("application_id", BigInteger),  # that was spoken to; NULL: from before 0004
+    Column("not_before", UtcDateTime),  # Discord takes nothing there until then
 )
 
 sampling_override = Table(  # an id that plays no part in the layer is 0
@@ -169,4 +174,13 @@ member_locale = Table(
     Column("user_id", BigInteger, primary_key=True, autoincrement=False),
     Column("locale", String, nullable=False),
     Column("saved_at", UtcDateTime, nullable=False),
+)
+
+lease = Table(  # which process answers for a database; one row a shard
+    "lease",
+    METADATA,
+    Column("shard", Integer, primary_key=True, autoincrement=False),
+    Column("application_id", BigInteger, nullable=False),
+    Column("holder", String, nullable=False),  # a random name of the process
+    Column("renewed_at", UtcDateTime, nullable=False),
 )

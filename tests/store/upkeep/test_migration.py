@@ -19,6 +19,7 @@ from bot.store.database import tables
 from bot.store.database.connect import address_of
 from bot.store.database.database import Database
 from bot.store.history import SqlHistory
+from bot.store.inbox import SqlInbox
 from bot.store.upkeep import migration
 from bot.store.upkeep.migration import migrate
 from bot.store.upkeep.opening import open_database
@@ -70,21 +71,32 @@ async def test_an_older_database_is_upgraded_with_its_rows(older_url: str, tmp_p
     await database.close()
 
 
+BEFORE_0004 = (
+    "ALTER TABLE turn DROP COLUMN parent_channel_id",
+    "ALTER TABLE conversation DROP COLUMN parent_channel_id",
+    "ALTER TABLE inbox DROP COLUMN application_id",
+    "ALTER TABLE inbox DROP COLUMN not_before",
+    "DROP TABLE lease",
+    "UPDATE alembic_version SET version_num = '0003'",
+)
+
+
 async def test_the_schema_before_is_upgraded_with_its_rows(url: str, tmp_path: Path) -> None:
-    """What 0003 adds is empty in rows that stood before, and filled in new ones."""
+    """What 0004 adds is empty in rows that stood before."""
     database = await opened(url, tmp_path)
     exchange = await talk(SqlHistory(database, origin="discord"), said(11))
-    await database.write(lambda one: one.execute(text("ALTER TABLE turn DROP COLUMN scores")))
-    before = text("UPDATE alembic_version SET version_num = '0002'")
-    await database.write(lambda one: one.execute(before))
+    await SqlInbox(database).record(said(12))
+    await database.execute(*map(text, BEFORE_0004))
     await database.close()
     database = await opened(url, tmp_path)
     assert await database.read(differences) == []
     history = SqlHistory(database, origin="discord")
     assert texts(await history.path(exchange.bot.turn_id, 9)) == ["hello", "hi"]
-    await talk(history, said(12), scores={"score": -0.5})
-    stored = [row["scores"] for row in await rows(database, tables.turn)]
-    assert stored == [None, None, None, {"score": -0.5}]
+    assert [row["parent_channel_id"] for row in await rows(database, tables.turn)] == [None, None]
+    (waiting,) = await rows(database, tables.inbox)
+    assert (waiting["application_id"], waiting["not_before"]) == (None, None)
+    assert [entry.said for entry in await SqlInbox(database).unfinished()] == [said(12)]
+    assert await count(database, tables.lease) == 0
     await database.close()
 
 

@@ -6,9 +6,6 @@ Which class fills which place is chosen here and in the two modules that this on
 
 import asyncio
 import logging
-import os
-import signal
-import threading
 import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -28,6 +25,7 @@ from bot.startup.foundation import Foundation, forgetting, open_foundation
 from bot.startup.heartbeat import heartbeat
 from bot.startup.model_folder import must_be_fetched
 from bot.startup.single_instance import only_instance
+from bot.startup.stopping import end_now, stopped_by_signals
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from bot.store.privacy import SqlPrivacy
@@ -38,8 +36,6 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 FINISH_SECONDS = 8.0  # for the replies that are being made
-STOP_SECONDS = 9.5  # for everything: a supervisor sends SIGKILL after 10 or more
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 async def serve(settings: Settings) -> int:
@@ -51,14 +47,12 @@ async def serve(settings: Settings) -> int:
         raise WrongSettingsError("DISCORD_TOKEN is not set: put your bot's token into .env.")
     token = settings.discord_token.get_secret_value()
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in SIGNALS:
-        loop.add_signal_handler(number, _on_signal, stop)
-    async with AsyncExitStack() as stack:
-        bot = await unless(stop, stack.enter_async_context(_open_bot(settings, token)))
-        exit_code = 0 if bot is None else await _run(bot, token, stop)
-    if is_any_left():
-        _end_now(exit_code)  # a hung engine, or one that still loads: everything else is closed
+    with stopped_by_signals(stop):
+        async with AsyncExitStack() as stack:
+            bot = await unless(stop, stack.enter_async_context(_open_bot(settings, token)))
+            exit_code = 0 if bot is None else await _run(bot, token, stop)
+        if is_any_left():
+            end_now(exit_code)  # a hung engine, or one that still loads: everything else is closed
     return exit_code
 
 
@@ -74,24 +68,6 @@ async def unless(stop: asyncio.Event, opening: Awaitable[T]) -> T | None:
     with suppress(asyncio.CancelledError):
         await task
     return None
-
-
-def _on_signal(stop: asyncio.Event) -> None:
-    """Begin to stop; a second signal ends the bot at once."""
-    if stop.is_set():
-        _end_now()
-    stop.set()
-    # A dead network, a long step of the model or a model that is still being loaded: nothing
-    # of it may keep the bot from ending, and the interpreter waits for every other thread.
-    limit = threading.Timer(STOP_SECONDS, _end_now)
-    limit.daemon = True
-    limit.start()
-
-
-def _end_now(exit_code: int = 0) -> None:
-    logger.warning("Not everything could be closed; what is unanswered is left for the next start.")
-    logging.shutdown()
-    os._exit(exit_code)
 
 
 async def _run(bot: ChatBot, token: str, stop: asyncio.Event) -> int:

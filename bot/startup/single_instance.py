@@ -4,7 +4,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bot.errors import UnavailableError
@@ -21,15 +21,25 @@ def only_instance(
     XDG_RUNTIME_DIR, which is not cleaned. Their name is a hash, which does not give the token back.
     Raises UnavailableError while another process holds one of them.
     """
-    first, *others = _lock_files(token, folder, environ)
-    with ExitStack() as stack:
-        locks = [_held(first)]
-        stack.callback(locks[0].release)
+    usual, *others = _lock_files(token, folder, environ)
+    locks: list[FileLock] = []
+    try:
+        locks.append(_held(usual))
         for path in others:
-            with suppress(_UnusableError):  # another user's, handed on by sudo
+            with suppress(OSError):  # another user's, handed on by sudo
                 locks.append(_held(path))
-                stack.callback(locks[-1].release)
         yield locks
+    except OSError as error:
+        if locks:
+            raise
+        raise UnavailableError(
+            "The lock file {path} cannot be opened ({reason}): make its folder writable.",
+            path=usual,
+            reason=error.strerror,
+        ) from error
+    finally:
+        for lock in locks:
+            lock.release()
 
 
 def is_running(
@@ -37,10 +47,6 @@ def is_running(
 ) -> bool:
     """Whether another process holds a lock of `token` now; makes no file."""
     return any(map(is_held, _lock_files(token, folder, environ)))
-
-
-class _UnusableError(UnavailableError):
-    """A lock file that cannot be opened."""
 
 
 def _lock_files(token: str, folder: Path | None, environ: Mapping[str, str]) -> list[Path]:
@@ -52,17 +58,9 @@ def _lock_files(token: str, folder: Path | None, environ: Mapping[str, str]) -> 
 
 
 def _held(path: Path) -> FileLock:
-    """The lock at `path`, which is ours now."""
+    """The lock at `path`, which is ours now; raises OSError where the file cannot be opened."""
     lock = FileLock(path)
-    try:
-        is_ours = lock.take()
-    except OSError as error:
-        raise _UnusableError(
-            "The lock file {path} cannot be opened ({reason}): make its folder writable.",
-            path=path,
-            reason=error.strerror,
-        ) from error
-    if not is_ours:
+    if not lock.take():
         raise UnavailableError(
             "Another Banter is already running with this token: stop that one first."
         )

@@ -183,6 +183,8 @@ async def test_a_server_that_cut_the_connection_has_the_lock_taken_again(
         pytest.skip("a file has no connection")
     first, second = start(), start()
     await first.lease.acquire(OURS)
+    state = "SELECT state FROM pg_stat_activity NATURAL JOIN pg_locks WHERE locktype = 'advisory'"
+    assert await database.read(lambda connection: connection.scalar(text(state))) == "idle"
     holders = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
     await database.execute(text(holders))
     assert await first.lease.renew()

@@ -24,16 +24,18 @@ async def test_a_second_bot_with_another_token_leaves_the_database_alone(home: H
     async with serving() as elsewhere:
         login = elsewhere.faults.add("GET", "/users/@me", Hold(When.BEFORE))
         env = {**home.env, "DATABASE_URL": url}
-        async with await BotProcess.start(elsewhere, folder=folder, env=env) as second:
-            async with await home.start() as first:
-                asked = [home.say("one"), home.say("two"), home.say("three")]
-                await home.server.wait_for(lambda: sending.hits > 0, timeout=30)
-                login.release()
-                assert (await second.ended()).exit_code == EXIT_WRONG_SETTINGS
-                home.server.faults.clear()
-                for message_id in asked:
-                    await home.reply_to(message_id)
-                assert (await first.terminate()).exit_code == 0
+        async with (
+            await BotProcess.start(elsewhere, folder=folder, env=env) as second,
+            await home.start({"MAX_NEW_TOKENS": "8"}) as first,
+        ):
+            asked = [home.say("one"), home.say("two"), home.say("three")]
+            await home.server.wait_for(lambda: sending.hits > 0, timeout=30)
+            login.release()
+            assert (await second.ended()).exit_code == EXIT_WRONG_SETTINGS
+            home.server.faults.clear()
+            for message_id in asked:
+                await home.reply_to(message_id)
+            assert (await first.terminate()).exit_code == 0
     assert "python -m bot db release" in second.stderr.splitlines()[-1]
     assert "Traceback" not in first.stderr + second.stderr
     assert elsewhere.gateway.identifies == []

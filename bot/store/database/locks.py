@@ -21,6 +21,10 @@ logger = logging.getLogger(__name__)
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _LOCK = 7_267_016  # any number, as long as it stays: the first half of PostgreSQL's key
 _TAKE = text("SELECT pg_try_advisory_lock(:lock, :shard)")
+_IS_HELD = text(
+    "SELECT count(*) > 0 FROM pg_locks JOIN pg_database ON pg_database.oid = database WHERE"
+    " locktype = 'advisory' AND datname = current_database() AND classid = :lock AND objid = :shard"
+)
 _SERVER_SECONDS = 5.0
 
 
@@ -121,6 +125,14 @@ def lock_of(address: Address, shard: int) -> DatabaseLock:
 def lock_path_of(address: Address) -> Path | None:
     """The lock file beside a SQLite database."""
     return None if address.path is None else address.path.with_name(f"{address.path.name}.lock")
+
+
+async def is_in_use(connection: AsyncConnection, address: Address, shard: int) -> bool:
+    """Whether a process holds the lock of the database at `address`; takes nothing."""
+    path = lock_path_of(address)
+    if path is not None:
+        return is_held(path)
+    return bool(await connection.scalar(_IS_HELD, {"lock": _LOCK, "shard": shard}))
 
 
 class _LockBeside:

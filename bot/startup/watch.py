@@ -11,6 +11,8 @@ from bot.store.lease import RENEWAL_SECONDS, SqlLease
 
 logger = logging.getLogger(__name__)
 
+LOOK_SECONDS = RENEWAL_SECONDS  # each look renews the lease
+
 
 class Loss(Enum):
     """Why a process has to end."""
@@ -41,7 +43,7 @@ class Watch:
     async def run(self) -> Loss:
         """Look again and again, until something is lost."""
         while True:
-            await self._pause(RENEWAL_SECONDS)
+            await self._pause(LOOK_SECONDS)
             try:
                 loss = await self.look()
             except Exception:  # a bug must not end the looking

@@ -10,10 +10,10 @@ from sqlalchemy import update
 
 from bot.paths import OpenedFile
 from bot.startup.single_instance import is_running, only_instance
-from bot.startup.watch import Loss, Watch
+from bot.startup.watch import LOOK_SECONDS, Loss, Watch
 from bot.store.database import tables
 from bot.store.database.database import Database
-from bot.store.lease import RENEWAL_SECONDS, SqlLease
+from bot.store.lease import SqlLease
 from bot.store.upkeep.opening import open_database
 
 TOKEN = "token"
@@ -88,7 +88,7 @@ async def test_a_database_file_that_vanishes_ends_the_bot(
     with caplog.at_level(logging.CRITICAL):
         assert await watch.run() is Loss.FILE
     assert caplog.messages == [Loss.FILE.value]
-    assert running.pauses == [RENEWAL_SECONDS]
+    assert running.pauses == [LOOK_SECONDS]
 
 
 async def test_a_lease_that_another_process_took_ends_the_bot(

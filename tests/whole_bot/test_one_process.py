@@ -6,6 +6,7 @@ import pytest
 
 from bot.errors import EXIT_UNAVAILABLE, EXIT_WRONG_SETTINGS
 from bot.startup.watch import Loss
+from bot.store.upkeep.opening import open_database
 from tests.discord_server.bot_process import BotProcess
 from tests.discord_server.faults import Hold, When
 from tests.discord_server.server import serving
@@ -16,7 +17,11 @@ WATCHFUL_BOT = Path(__file__).with_name("watchful_bot.py")
 
 
 async def test_a_second_bot_with_another_token_leaves_the_database_alone(home: Home) -> None:
-    url = f"sqlite+aiosqlite:///{home.folder}/data/banter.db"
+    database = home.folder / "data" / "banter.db"
+    url = f"sqlite+aiosqlite:///{database}"
+    # Made beforehand: of two that make a new one at the same moment, one is refused for that.
+    key_path = database.with_name("banter.db.key")
+    await (await open_database(url, history_key=None, key_path=key_path)).close()
     folder = home.folder / "second"
     folder.mkdir()
     path = f"/channels/{home.general.id}/messages"

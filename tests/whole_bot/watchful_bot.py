@@ -6,5 +6,5 @@ from bot.__main__ import main
 from bot.startup import watch
 
 if __name__ == "__main__":
-    watch.RENEWAL_SECONDS = 0.1
+    watch.LOOK_SECONDS = 0.1
     sys.exit(main(sys.argv[1:]))

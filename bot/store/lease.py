@@ -94,12 +94,13 @@ class SqlLease:
 
         def take(connection: Connection) -> bool:
             found = connection.execute(select(lease).where(_OF_SHARD).with_for_update()).first()
-            if found is None:
-                return self._insert(connection, application_id)
+            if found is None:  # one that holds the lock is about to write its row
+                is_free = taken in {Taken.OURS, Taken.UNKNOWN}
+                return is_free and self._insert(connection, application_id)
             if found.application_id != application_id:
                 raise self._another(found.application_id, application_id)
             is_old = abs(self._clock() - found.renewed_at) >= OLD
-            if taken is Taken.ANOTHERS or (taken is Taken.UNKNOWN and not is_old):
+            if taken is Taken.ANOTHERS or (taken is not Taken.OURS and not is_old):
                 return False
             connection.execute(update(lease).where(_OF_SHARD).values(**self._signs()))
             return True

@@ -1,5 +1,6 @@
 """One process for one database, on both databases."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -143,6 +144,30 @@ async def test_where_no_lock_can_be_had_the_sign_of_life_decides(
     await second.lease.acquire(OURS)
     assert len(second.pauses) == 3
     assert not await first.lease.renew()
+
+
+async def test_of_two_that_start_at_once_one_has_the_database(
+    start: Start, database: Database
+) -> None:
+    """One has the lock and has not written its row yet."""
+    first, second = start(), start()
+    await first.lease._lock.take()
+    with pytest.raises(UnavailableError):
+        await second.lease.acquire(OURS)
+    await first.lease.acquire(OURS)
+    assert await count(database, tables.lease) == 1
+    together = start(), start()
+    await first.lease.close()
+
+    async def end_winner() -> None:
+        for process in together:
+            if process.lease.application_id is not None:
+                await process.lease.close()
+
+    for process in together:
+        process.meanwhile = end_winner
+    await asyncio.gather(*(process.lease.acquire(OURS) for process in together))
+    assert sum(len(process.pauses) for process in together) > 0
 
 
 async def test_a_lease_that_was_taken_from_it_is_seen(start: Start, database: Database) -> None:

@@ -33,7 +33,8 @@ class Taken(Enum):
 
     OURS = "no other process holds it"
     ANOTHERS = "a living process holds it"
-    UNKNOWN = "another one holds it that may be gone, or it cannot be told"
+    PERHAPS_ANOTHERS = "another one holds it, whose machine may have vanished"
+    UNKNOWN = "it cannot be told"
 
 
 class FileLock:
@@ -192,4 +193,4 @@ class _ServerLock:
         if await self._connection.scalar(_TAKE, self._key):
             return Taken.OURS
         await self.release()
-        return Taken.UNKNOWN
+        return Taken.PERHAPS_ANOTHERS

@@ -76,8 +76,8 @@ async def release(
             if row is None:
                 return None
             taken = await lock.take()
-            if taken is Taken.UNKNOWN:  # then a sign of life decides, whatever the clocks say
-                await pause(2 * RENEWAL_SECONDS)
+            if taken not in {Taken.OURS, Taken.ANOTHERS}:
+                await pause(2 * RENEWAL_SECONDS)  # a sign of life tells, whatever the clocks say
             async with engine.execution_options(**WRITING).begin() as connection:
                 now = (await connection.execute(found)).first()
                 if taken is Taken.ANOTHERS or now != row:

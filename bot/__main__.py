@@ -164,7 +164,11 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _stop_quietly() -> None:
     """Until the event loop listens to signals itself, a stop is an ordinary end."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    from bot.startup.stopping import heeded_signals
+
+    for number in heeded_signals():
+        if number != signal.SIGINT:  # Ctrl-C has an exit code of its own
+            signal.signal(number, lambda *_: sys.exit(0))
 
 
 def _run_to_its_end(serving: Coroutine[Any, Any, int]) -> int:

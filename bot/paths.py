@@ -2,7 +2,32 @@
 
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """A file as it was when it was opened: its path may lead to another one later, or to none."""
+
+    path: Path
+    device: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path, opened: os.stat_result) -> "OpenedFile":
+        """The file that was `opened` by its `path`."""
+        return cls(path, opened.st_dev, opened.st_ino)
+
+    def is_in_place(self) -> bool:
+        """Whether its path still leads to it; True where that cannot be told."""
+        try:
+            found = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+        return (found.st_dev, found.st_ino) == (self.device, self.inode)
 
 
 def is_there(path: Path) -> bool:

@@ -32,6 +32,13 @@ class ServerStore(Protocol):
         """Delete all that is kept of a channel or thread that is gone."""
 
 
+class Lease(Protocol):
+    """What lets one process at a time answer for a database."""
+
+    async def acquire(self, application_id: int) -> None:
+        """Take the database for an application; raises a StartError where another one has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Erased:
     """What an erasure removed."""

@@ -16,7 +16,7 @@ from types import FrameType
 BOT = (sys.executable, "-m", "bot")
 EXIT_WRONG_SETTINGS = 78
 RESTART_SECONDS = 90.0  # as in banter@.service
-STOPS = (signal.SIGTERM, signal.SIGINT)
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,7 +48,8 @@ def _run() -> tuple[int, list[int]]:
 
     for number in STOPS:
         signal.signal(number, hand_on)
-    child = subprocess.Popen(BOT)  # noqa: S603 - our own program
+    # In a session of its own: a terminal's signals come to it through us, and once.
+    child = subprocess.Popen(BOT, start_new_session=True)  # noqa: S603 - our own program
     if stops:  # before there was anybody to tell
         child.send_signal(signal.SIGTERM)
     return child.wait(), stops

@@ -239,6 +239,9 @@ def test_the_database_is_made_checked_and_copied(tmp_path: Path) -> None:
     assert (copied.returncode, copied.stderr) == (0, "")
     (copy,) = (tmp_path / "data").glob("banter-*.db")
     assert f"The copy is {copy.relative_to(tmp_path)}:" in copied.stdout
+    released = run(tmp_path, "db", "release")
+    assert (released.returncode, released.stderr) == (0, "")
+    assert released.stdout == "No application has this database: any bot may use it.\n"
     assert run(tmp_path, "db", "check", DATABASE_URL=f"sqlite:///{copy}").returncode == 0
     assert complaint(run(tmp_path, "db", "backup", str(copy)), 69).startswith(str(copy))
 

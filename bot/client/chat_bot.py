@@ -19,7 +19,7 @@ from bot.client.global_limit import GlobalLimit
 from bot.delivery.admission import Admission
 from bot.delivery.delivery import Delivery
 from bot.engine.protocol import Engine
-from bot.ports import PrivacyStore, ServerStore
+from bot.ports import Lease, PrivacyStore, ServerStore
 from bot.settings.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,10 @@ PERMISSIONS = discord.Permissions(
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What `setup(bot)` of an extension hands to its cog. `license_id`: see Foundation."""
+    """What `setup(bot)` of an extension hands to its cog. `license_id`: see Foundation.
+
+    `lease`: what a bot takes before it connects; None where it is alone with its database.
+    """
 
     conversation: Conversation
     delivery: Delivery
@@ -61,6 +64,7 @@ class Services:
     completer: TextCompleter
     settings: Settings
     license_id: str = ""
+    lease: Lease | None = None
 
 
 Admits = Callable[[discord.Interaction[Any]], Awaitable[bool]]
@@ -113,13 +117,36 @@ class ChatBot(commands.Bot):
         self.closed.set()
 
     async def setup_hook(self) -> None:
-        """Load the cogs and tell Discord of their commands: once, before the first event."""
+        """Load the cogs and tell Discord of their commands: once, before the first event.
+
+        Raises StartError where the database is another process's.
+        """
+        if not await self._owns_database():
+            return
         for name in self._extension_names:
             await self.load_extension(name)
         services = self.services
         await sync_commands(
             self.tree, services.servers, self.application_id, services.settings.dev_guild_id
         )
+
+    async def _owns_database(self) -> bool:
+        """Take the lease, which may wait; False when the bot is closed meanwhile."""
+        lease = self.services.lease
+        if lease is None:
+            return True
+        acquiring = asyncio.create_task(lease.acquire(self.application_id or 0))
+        closing = asyncio.create_task(self.closed.wait())
+        try:
+            await asyncio.wait({acquiring, closing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            is_taken = acquiring.done()
+            acquiring.cancel()
+            closing.cancel()
+            await asyncio.wait({acquiring, closing})
+        if is_taken:
+            acquiring.result()
+        return is_taken
 
     def dispatch(self, event_name: str, /, *args: Any, **kwargs: Any) -> None:
         """Pass an event on; discord.py's timer for `ready` fires into a closed client."""

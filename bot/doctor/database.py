@@ -30,7 +30,7 @@ async def examine_database(settings: Settings, unsure: Collection[str]) -> list[
         )
     except DatabaseError as error:
         return faults(error)
-    findings = [_examine_schema(inspected)]
+    findings = [_examine_schema(inspected), *_examine_use(inspected)]
     if "HISTORY_KEY" not in unsure:
         findings += _examine_key(inspected, settings, key_path)
     return [*findings, _examine_disk(inspected)]
@@ -52,6 +52,16 @@ def _examine_schema(inspected: Inspected) -> Finding:
             return ok(
                 "The database {where} can be read and written, and is up to date.", where=where
             )
+
+
+def _examine_use(inspected: Inspected) -> Iterator[Finding]:
+    """Whose bot is using the database now: another application's would be refused at its start."""
+    if inspected.application_id is not None:
+        yield ok(
+            "The bot of the application {application} is using the database {where} now.",
+            application=inspected.application_id,
+            where=inspected.address,
+        )
 
 
 def _examine_key(inspected: Inspected, settings: Settings, key_path: Path) -> Iterator[Finding]:

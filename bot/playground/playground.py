@@ -23,8 +23,9 @@ from bot.client.chat_bot import ChatBot
 from bot.errors import UnavailableError
 from bot.playground.outside_engine import OutsideEngine
 from bot.settings.settings import DATA_FOLDER, Settings
-from bot.startup.app import SIGNALS, compose, unless
+from bot.startup.app import compose, unless
 from bot.startup.foundation import Foundation, forgetting, open_foundation
+from bot.startup.stopping import heeded_signals
 from bot.texts import language_of
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ async def serve_playground(
     _check_port(port)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in SIGNALS:
+    for number in heeded_signals():
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         opening = stack.enter_async_context(open_foundation(playground_settings(settings)))

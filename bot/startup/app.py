@@ -6,12 +6,10 @@ Which class fills which place is chosen here and in the two modules that this on
 
 import asyncio
 import logging
-import os
-import signal
-import threading
 import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -21,15 +19,18 @@ from bot.delivery.admission import Admission, AdmissionLimits
 from bot.delivery.delivery import Delivery
 from bot.delivery.outbox import Outbox
 from bot.engine.thread import is_any_left
-from bot.errors import EXIT_RESTART, WrongSettingsError
+from bot.errors import EXIT_RESTART, EXIT_UNAVAILABLE, WrongSettingsError
 from bot.settings.settings import DATA_FOLDER, Settings
 from bot.startup.building import build_conversation, build_text_completer
 from bot.startup.foundation import Foundation, forgetting, open_foundation
 from bot.startup.heartbeat import heartbeat
 from bot.startup.model_folder import must_be_fetched
 from bot.startup.single_instance import only_instance
+from bot.startup.stopping import end_now, stopped_by_signals
+from bot.startup.watch import Loss, Watch
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
+from bot.store.lease import SqlLease
 from bot.store.privacy import SqlPrivacy
 from bot.store.sampling import SqlSampling
 from bot.store.servers import SqlServers
@@ -38,8 +39,14 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 FINISH_SECONDS = 8.0  # for the replies that are being made
-STOP_SECONDS = 9.5  # for everything: a supervisor sends SIGKILL after 10 or more
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A bot, and what watches over its being the only one."""
+
+    bot: ChatBot
+    watch: Watch
 
 
 async def serve(settings: Settings) -> int:
@@ -51,14 +58,12 @@ async def serve(settings: Settings) -> int:
         raise WrongSettingsError("DISCORD_TOKEN is not set: put your bot's token into .env.")
     token = settings.discord_token.get_secret_value()
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in SIGNALS:
-        loop.add_signal_handler(number, _on_signal, stop)
-    async with AsyncExitStack() as stack:
-        bot = await unless(stop, stack.enter_async_context(_open_bot(settings, token)))
-        exit_code = 0 if bot is None else await _run(bot, token, stop)
-    if is_any_left():
-        _end_now(exit_code)  # a hung engine, or one that still loads: everything else is closed
+    with stopped_by_signals(stop):
+        async with AsyncExitStack() as stack:
+            opened = await unless(stop, stack.enter_async_context(_open_bot(settings, token)))
+            exit_code = 0 if opened is None else await _run(opened, token, stop)
+        if is_any_left():
+            end_now(exit_code)  # a hung engine, or one that still loads: everything else is closed
     return exit_code
 
 
@@ -76,45 +81,31 @@ async def unless(stop: asyncio.Event, opening: Awaitable[T]) -> T | None:
     return None
 
 
-def _on_signal(stop: asyncio.Event) -> None:
-    """Begin to stop; a second signal ends the bot at once."""
-    if stop.is_set():
-        _end_now()
-    stop.set()
-    # A dead network, a long step of the model or a model that is still being loaded: nothing
-    # of it may keep the bot from ending, and the interpreter waits for every other thread.
-    limit = threading.Timer(STOP_SECONDS, _end_now)
-    limit.daemon = True
-    limit.start()
-
-
-def _end_now(exit_code: int = 0) -> None:
-    logger.warning("Not everything could be closed; what is unanswered is left for the next start.")
-    logging.shutdown()
-    os._exit(exit_code)
-
-
-async def _run(bot: ChatBot, token: str, stop: asyncio.Event) -> int:
-    """Stay on Discord until the signal, a lost connection for good, or a broken engine."""
-    delivery = bot.services.delivery
+async def _run(opened: Opened, token: str, stop: asyncio.Event) -> int:
+    """Stay on Discord until the signal, a connection or a database lost for good, or the engine."""
+    bot, delivery = opened.bot, opened.bot.services.delivery
     client = asyncio.create_task(run_client(bot, token))
     signalled = asyncio.create_task(stop.wait())
     broken = asyncio.create_task(delivery.broken.wait())
+    watching = asyncio.create_task(opened.watch.run(), name="watch")
+    ends = {client, signalled, broken, watching}
     async with heartbeat(DATA_FOLDER, partial(_is_connected, bot)):
-        await asyncio.wait({client, signalled, broken}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    loss = watching.result() if watching.done() else None
     started_at = time.monotonic()
     if not client.done():
         logger.info("Stopping: %s messages are being answered.", delivery.num_pending)
-    await delivery.stop(FINISH_SECONDS)
+    # What another process has taken over is its to answer.
+    await delivery.stop(0.0 if loss is Loss.LEASE else FINISH_SECONDS)
     await bot.close()
-    signalled.cancel()
-    broken.cancel()
+    for task in (signalled, broken, watching):
+        task.cancel()
     await client
     logger.info("Stopped after %.1f s.", time.monotonic() - started_at)
     if delivery.broken.is_set():
         logger.critical("The engine has failed for good: a fresh start is needed.")
         return EXIT_RESTART
-    return 0
+    return 0 if loss is None else EXIT_UNAVAILABLE
 
 
 def _is_connected(bot: ChatBot) -> bool:
@@ -123,21 +114,26 @@ def _is_connected(bot: ChatBot) -> bool:
 
 
 @asynccontextmanager
-async def _open_bot(settings: Settings, token: str) -> AsyncIterator[ChatBot]:
+async def _open_bot(settings: Settings, token: str) -> AsyncIterator[Opened]:
     """Everything that the bot needs, opened in order and closed in reverse."""
-    with only_instance(token):
+    with only_instance(token) as locks:
         if must_be_fetched(settings):
             await check_token(token)  # a wrong token is told before a large model is fetched
         async with open_foundation(settings) as foundation, forgetting(foundation):
-            yield ChatBot(compose(foundation, origin="discord"))
+            lease = SqlLease(foundation.database)
+            bot = ChatBot(compose(foundation, origin="discord", lease=lease))
+            try:
+                yield Opened(bot, Watch(locks=locks, file=foundation.database_file, lease=lease))
+            finally:
+                await lease.close()
 
 
-def compose(foundation: Foundation, origin: str) -> Services:
+def compose(foundation: Foundation, origin: str, lease: SqlLease | None = None) -> Services:
     """Put the services of a Discord bot together; opens nothing."""
     settings, database = foundation.settings, foundation.database
     history = SqlHistory(database, origin=origin)
     sampling = SqlSampling(database)
-    inbox = SqlInbox(database)
+    inbox = SqlInbox(database, lease=lease)
     admission = Admission(
         AdmissionLimits(
             max_queue=settings.max_queue,
@@ -166,4 +162,5 @@ def compose(foundation: Foundation, origin: str) -> Services:
         completer=build_text_completer(foundation),
         settings=settings,
         license_id=foundation.license_id,
+        lease=lease,
     )

@@ -16,6 +16,7 @@ from bot.engine.checkpoints.checkpoint import license_of
 from bot.engine.checks import EngineLimits
 from bot.engine.opening import open_engine, open_tokenizer
 from bot.engine.protocol import Engine, TokenizerThread
+from bot.paths import OpenedFile
 from bot.settings.settings import DATA_FOLDER, Settings
 from bot.startup.cores import divided_cores
 from bot.startup.model_folder import fetch_model, model_folder, must_be_fetched
@@ -38,6 +39,7 @@ class Foundation:
 
     `is_blocked` finds the words that BLOCKED_WORDS blocks; None: it is off.
     `license_id`: of the model, as its card names it (`mit`); empty where it names none.
+    `database_file`: as it was opened; None for PostgreSQL.
     """
 
     settings: Settings
@@ -48,6 +50,7 @@ class Foundation:
     is_blocked: Callable[[str], bool] | None = None
     reverse: Engine | None = None
     license_id: str = ""
+    database_file: OpenedFile | None = None
 
 
 @asynccontextmanager
@@ -63,6 +66,8 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
     async with AsyncExitStack() as stack:
         database = await open_store(settings)
         stack.push_async_callback(database.close)
+        path = database.address.path
+        database_file = None if path is None else OpenedFile.of(path, path.stat())
         logger.info("The database is %s.", address_of(settings.database_url))
         if is_absent:
             await fetch_model(settings)
@@ -82,6 +87,7 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
             is_blocked=is_blocked,
             reverse=reverse,
             license_id=license_id,
+            database_file=database_file,
         )
 
 

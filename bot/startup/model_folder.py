@@ -39,7 +39,8 @@ async def fetch_model(settings: Settings) -> None:
     logger.info("The model %s is not here yet: fetching it.", settings.model)
     revision = ("--revision", settings.model_revision) if settings.model_revision else ()
     arguments = ("-m", "bot", "fetch", settings.model, *revision)
-    child = await asyncio.create_subprocess_exec(sys.executable, *arguments)
+    # In a session of its own: a terminal's signals come to it through us, and once.
+    child = await asyncio.create_subprocess_exec(sys.executable, *arguments, start_new_session=True)
     try:
         exit_code = await child.wait()
     except asyncio.CancelledError:

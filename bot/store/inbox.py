@@ -3,7 +3,17 @@
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    or_,
+    select,
+    update,
+)
 
 from bot.delivery.ports import InboxEntry
 from bot.dialogue.turn import Scope, Utterance
@@ -11,6 +21,7 @@ from bot.store.database.crypto import Cipher
 from bot.store.database.database import Database
 from bot.store.database.rows import NO_ID, Clock, insert_new, scope_columns, utc_now
 from bot.store.database.tables import inbox, reply_message, turn
+from bot.store.lease import SqlLease
 from bot.store.tree import BLANK, answers_to
 
 
@@ -28,11 +39,14 @@ _REPLY_TURN_ID = select(inbox.c.reply_turn_id).where(_OF_MESSAGE)
 
 
 class SqlInbox:
-    """An InboxStore."""
+    """An InboxStore; with a `lease`, of the messages to the application that has it."""
 
-    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, database: Database, *, clock: Clock = utc_now, lease: SqlLease | None = None
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._lease = lease
 
     async def record(self, said: Utterance) -> bool:
         """Note a new utterance as pending; False when its message id is known already."""
@@ -47,6 +61,7 @@ class SqlInbox:
             "state": State.PENDING,
             "attempts": 0,
             "created_at": said.created_at,
+            "application_id": self._application_id,
         }
         return await self._database.write(lambda connection: insert_new(connection, inbox, values))
 
@@ -74,9 +89,13 @@ class SqlInbox:
     async def unfinished(self) -> list[InboxEntry]:
         """The rows that are not done, oldest first; adds one to the attempts of each.
 
-        `attempts` of an entry counts this one.
+        `attempts` of an entry counts this one. Another application's rows stay as they are.
         """
-        open_rows = inbox.c.state != State.DONE
+        is_ours = or_(
+            inbox.c.application_id == self._application_id,
+            inbox.c.application_id.is_(None),  # from an older version
+        )
+        open_rows = and_(inbox.c.state != State.DONE, is_ours)
 
         def take(connection: Connection) -> list[InboxEntry]:
             attempt = update(inbox).where(open_rows).values(attempts=inbox.c.attempts + 1)
@@ -88,6 +107,10 @@ class SqlInbox:
             ]
 
         return await self._database.write(take)
+
+    @property
+    def _application_id(self) -> int | None:
+        return None if self._lease is None else self._lease.application_id
 
 
 def forget_rows(connection: Connection, condition: ColumnElement[bool]) -> int:

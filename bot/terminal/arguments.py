@@ -204,3 +204,4 @@ def _add_actions(database: Parser) -> None:
         nargs="?",
     )
     add("check", mark("see whether it is sound"))
+    add("release", mark("let the bot of another application use it"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bot.errors import EXIT_UNAVAILABLE
 from bot.store.database.connect import address_of
-from bot.store.upkeep.by_hand import backup, check, upgrade
+from bot.store.upkeep.by_hand import backup, check, release, upgrade
 from bot.texts import explain, say
 
 
@@ -44,4 +44,20 @@ async def _check(url: str, options: argparse.Namespace) -> int:
     return 0
 
 
-ACTIONS = {"upgrade": _upgrade, "backup": _backup, "check": _check}
+async def _release(url: str, options: argparse.Namespace) -> int:
+    application = await release(url)
+    if application is None:
+        print(say("No application has this database: any bot may use it.", options.locale))
+    else:
+        print(
+            say(
+                "The database is no longer that of the application {application}: the next bot "
+                "that uses it gets it.",
+                options.locale,
+                application=application,
+            )
+        )
+    return 0
+
+
+ACTIONS = {"upgrade": _upgrade, "backup": _backup, "check": _check, "release": _release}

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import discord
 import pytest
@@ -230,3 +230,46 @@ async def test_a_bot_that_is_closed_between_two_attempts_ends_at_once(
         async with asyncio.timeout(5):
             await run_client(bot, TOKEN)
     assert len(closing) == 1
+
+
+class Lease:
+    """Somebody else has the database, or gives it up never."""
+
+    def __init__(self, refusal: StartError | None) -> None:
+        self.refusal = refusal
+        self.asked: asyncio.Queue[int] = asyncio.Queue()
+
+    async def acquire(self, application_id: int) -> None:
+        self.asked.put_nowait(application_id)
+        if self.refusal is not None:
+            raise self.refusal
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("kind", [WrongSettingsError, UnavailableError])
+async def test_a_database_of_another_process_is_told_before_the_connection(
+    bot: ChatBot, monkeypatch: pytest.MonkeyPatch, kind: type[StartError]
+) -> None:
+    door, lease = Door(), Lease(kind("It is another one's."))
+    bot.services = replace(bot.services, lease=lease)
+    async with opened(door, monkeypatch):
+        with pytest.raises(kind, match="another one's") as refused:
+            await run_client(bot, TOKEN)
+    assert refused.value.exit_code == kind.exit_code
+    assert lease.asked.get_nowait() == 1
+    assert (door.logins, door.identifies) == (1, [])
+    assert bot.is_closed()
+
+
+async def test_a_bot_that_is_closed_while_it_waits_for_its_database_ends_quietly(
+    bot: ChatBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door, lease = Door(), Lease(None)
+    bot.services = replace(bot.services, lease=lease)
+    async with opened(door, monkeypatch):
+        running = asyncio.create_task(run_client(bot, TOKEN))
+        await lease.asked.get()
+        await bot.close()
+        async with asyncio.timeout(5):
+            await running
+    assert door.identifies == []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.store.lease import SqlLease
 from bot.store.upkeep.opening import open_database
 from tests.doctor.patient import NOBODY, Patient, as_an_ordinary_user
 
@@ -55,6 +56,18 @@ async def test_a_database_in_use_is_read_with_its_log(lonely: Patient, path: Pat
         assert path.with_name("banter.db-wal").stat().st_size
         found = await lonely.examine()
     found.the("fault", "made by a newer Banter")
+
+
+async def test_a_bot_that_uses_the_database_is_named(lonely: Patient, path: Path) -> None:
+    database = await open_database(
+        f"sqlite+aiosqlite:///{path}", history_key=None, key_path=path.with_name("banter.db.key")
+    )
+    lease = SqlLease(database)
+    await lease.acquire(77)
+    found = await lonely.examine()
+    await lease.close()
+    await database.close()
+    found.the("ok", "The bot of the application 77 is using the database data/banter.db now.")
 
 
 def newer(path: Path) -> None:

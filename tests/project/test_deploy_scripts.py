@@ -24,12 +24,12 @@ DEPLOY = ROOT / "deploy"
 NAME = "banter-20261121-041700.db"
 ENDS_WITH = "import sys; print('ran', *sys.argv[1:]); sys.exit({code})"
 RUNS = """
-import signal, sys
+import os, signal, sys
 def stop(*_):
     print("stopping")
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
-print("running", flush=True)
+print("running", "alone" if os.getsid(0) == os.getpid() else "among others", flush=True)
 signal.pause()
 """
 
@@ -76,11 +76,15 @@ def test_a_container_ends_with_a_bot_that_has_ended_well(tmp_path: Path) -> None
     assert ended(container(tmp_path, ENDS_WITH.format(code=0))) == (0, "ran\n", "")
 
 
-def test_a_container_hands_a_stop_on_and_waits_for_the_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_container_hands_a_stop_on_and_waits_for_the_end(
+    tmp_path: Path, stop: signal.Signals
+) -> None:
+    """What a terminal tells its processes reaches the bot from the script alone."""
     child = container(tmp_path, RUNS)
     assert child.stdout is not None
-    assert child.stdout.readline() == "running\n"
-    child.send_signal(signal.SIGTERM)
+    assert child.stdout.readline() == "running alone\n"
+    child.send_signal(stop)
     assert ended(child) == (0, "stopping\n", "")
 
 

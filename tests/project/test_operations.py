@@ -19,7 +19,7 @@ from packaging.specifiers import SpecifierSet
 from bot.__main__ import COMMANDS, EXIT_BUG, EXIT_INTERRUPTED
 from bot.errors import EXIT_RESTART, EXIT_UNAVAILABLE, EXIT_WRONG_SETTINGS
 from bot.settings.settings import DATA_FOLDER
-from bot.startup.app import STOP_SECONDS
+from bot.startup.stopping import STOP_SECONDS
 from tests.project.documents import code, read, table_with
 from tests.project.source_tree import ROOT
 

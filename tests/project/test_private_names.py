@@ -23,7 +23,7 @@ KNOWN = {
     "two pages wait for each other",
     "bot.playground.playground: page._get_page": "the same: what a page shows at that moment",
     "bot.playground.playground: world.env._preview": "the same: simcord knows one page",
-    "bot.startup.app: os._exit": "documented, whatever its name",
+    "bot.startup.stopping: os._exit": "documented, whatever its name",
 }
 
 

@@ -128,3 +128,53 @@ def test_a_child_process_does_not_keep_the_lock(tmp_path: Path) -> None:
         assert child.stdout is not None
         child.stdout.readline()  # the kernel may close files a moment after the program has begun
         assert not is_running("token", tmp_path)
+
+
+@pytest.fixture
+def usual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The system's temporary folder."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Path:
+    """The folder that a login has for such files, and that is not cleaned."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    return folder
+
+
+def test_a_cleaned_temporary_folder_lets_no_second_one_start(usual: Path, runtime: Path) -> None:
+    environ = {"XDG_RUNTIME_DIR": str(runtime)}
+    with only_instance("token", environ=environ):
+        for path in usual.iterdir():
+            path.unlink()
+        assert is_running("token", environ=environ)
+        with pytest.raises(UnavailableError), only_instance("token", environ=environ):
+            pass
+    assert not is_running("token", environ=environ)
+
+
+def test_one_of_an_earlier_version_and_one_outside_of_a_login_are_seen(
+    usual: Path, runtime: Path
+) -> None:
+    """They hold the lock in the temporary folder alone."""
+    environ = {"XDG_RUNTIME_DIR": str(runtime)}
+    with only_instance("token", usual):
+        assert is_running("token", environ=environ)
+        with pytest.raises(UnavailableError), only_instance("token", environ=environ):
+            pass
+    with only_instance("token", environ=environ):
+        assert is_running("token", environ={})
+        with pytest.raises(UnavailableError), only_instance("token", environ={}):
+            pass
+
+
+def test_the_folder_of_another_users_login_is_no_hindrance(usual: Path, tmp_path: Path) -> None:
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path / "none")}
+    with only_instance("token", environ=environ) as locks:
+        assert [lock.path.parent for lock in locks] == [usual]
+        assert is_running("token", environ=environ)

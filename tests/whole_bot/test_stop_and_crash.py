@@ -4,6 +4,7 @@ Five moments each in `make test`; a hundred each in `make soak`, which prints wh
 """
 
 import asyncio
+import os
 import random
 import signal
 from collections import Counter
@@ -154,6 +155,25 @@ async def test_kill_9_at_random_moments_leaves_exactly_one_reply_each(home: Home
 
 async def test_a_stop_at_random_moments_ends_well_and_loses_nothing(home: Home) -> None:
     assert len(await stop_again_and_again(home, FEW, seed=2)) == FEW
+
+
+async def test_signals_that_come_at_once_leave_the_reply_its_time(home: Home) -> None:
+    """A terminal tells the whole process group, and a starter hands on what it was told."""
+    path = f"/channels/{home.general.id}/messages"
+    hold = home.server.faults.add("POST", path, Hold(When.BEFORE))
+    async with await home.start() as bot:
+        message_id = home.say("hello")
+        await home.server.wait_for(lambda: hold.hits > 0, timeout=30)
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            os.kill(bot.pid, number)
+        # A file of another process tells nobody that it has grown.
+        while bot.running and "Stopping: 1 messages" not in bot.stderr:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        home.server.faults.clear()
+        assert (await bot.ended()).exit_code == 0
+    assert "Not everything could be closed" not in bot.stderr
+    assert len(answers_to(home, message_id)) == 1
+    assert home.rows("SELECT state FROM inbox") == [("done",)]
 
 
 async def test_a_stop_while_it_starts_ends_well(home: Home) -> None:

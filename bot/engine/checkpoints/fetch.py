@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from filelock import FileLock, Timeout
 
@@ -60,7 +62,7 @@ def fetch(model: str, revision: str | None, models_folder: Path, hub: Hub) -> Fe
     """Fetch `model` at `revision` (branch, tag or commit; None: main), convert and verify it.
 
     A second call for the same commit only verifies it. Progress bars go to stderr.
-    A SIGTERM meanwhile ends the process after what was begun is removed.
+    A SIGTERM or SIGHUP meanwhile ends the process after what was begun is removed.
     Raises ModelError and UnavailableError, each a sentence that says what to do.
     """
     if not is_hub_id(model):
@@ -70,7 +72,7 @@ def fetch(model: str, revision: str | None, models_folder: Path, hub: Hub) -> Fe
         )
     wanted = revision or DEFAULT_REVISION
     try:
-        with _unwound_by_sigterm(), _locked(model, models_folder) as folder:
+        with _unwound_by_signals(), _locked(model, models_folder) as folder:
             for left_over in folder.glob(f"{_PARTIAL}*"):
                 shutil.rmtree(left_over)
             if is_commit(wanted) and _is_whole(folder / wanted):
@@ -174,17 +176,28 @@ def _write_reference(path: Path, commit: str) -> None:
 
 
 @contextmanager
-def _unwound_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM unwind the fetch, so that it ends its child and removes what it began."""
+def _unwound_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind the fetch, so that it ends its child and tidies up."""
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are not its own
         return
-    # the exit code as a shell tells it
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    before = {
+        number: signal.signal(number, _unwind)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN  # as under nohup
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _unwind(number: int, _frame: FrameType | None) -> NoReturn:
+    """End the process by its exception; another signal is not to break that off."""
+    for other in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)  # the exit code as a shell tells it
 
 
 @contextmanager

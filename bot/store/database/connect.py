@@ -112,6 +112,11 @@ def serving_engine(address: Address, busy_seconds: float) -> AsyncEngine:
     return _make(address, busy_seconds, pragmas, pool)
 
 
+def lone_engine(address: Address, busy_seconds: float) -> AsyncEngine:
+    """An engine that keeps no connection: each is its holder's own."""
+    return _make(address, busy_seconds, (), {"poolclass": NullPool})
+
+
 @asynccontextmanager
 async def upkeep_engine(address: Address, busy_seconds: float) -> AsyncIterator[AsyncEngine]:
     """An engine that keeps no connection and may rebuild tables, until the end of the block.

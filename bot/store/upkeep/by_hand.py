@@ -1,14 +1,19 @@
 """What an owner does with a database from the command line."""
 
+import asyncio
 import shutil
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.errors import DatabaseError
 from bot.store.database.connect import WRITING, Address, address_of, upkeep_engine
 from bot.store.database.failures import DAMAGED
+from bot.store.database.locks import Taken, lock_of
+from bot.store.database.tables import lease
+from bot.store.lease import RENEWAL_SECONDS, SHARD
 from bot.store.upkeep.migration import copy_database, migrate, revisions
 
 _WAIT_SECONDS = 5.0
@@ -49,6 +54,43 @@ async def check(url: str) -> list[DatabaseError]:
     except DatabaseError as error:
         findings.append(error)
     return findings
+
+
+async def release(
+    url: str, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> int | None:
+    """Let another application have the database; returns the one that had it, if any.
+
+    Raises DatabaseError while a bot uses it.
+    """
+    address = address_of(url)
+    _need_file(address)
+    found = select(lease.c.application_id, lease.c.renewed_at).where(lease.c.shard == SHARD)
+    lock = lock_of(address, SHARD)
+    async with upkeep_engine(address, _WAIT_SECONDS) as engine:
+        try:
+            async with engine.connect() as connection:
+                if wrong := await _schema_findings(connection, address):
+                    raise wrong[0]
+                row = (await connection.execute(found)).first()
+            if row is None:
+                return None
+            taken = await lock.take()
+            if taken not in {Taken.OURS, Taken.ANOTHERS}:
+                await pause(2 * RENEWAL_SECONDS)  # a sign of life tells, whatever the clocks say
+            async with engine.execution_options(**WRITING).begin() as connection:
+                now = (await connection.execute(found)).first()
+                if taken is Taken.ANOTHERS or now != row:
+                    raise DatabaseError(
+                        "The bot of the application {application} is using the database {where}: "
+                        "stop it first.",
+                        application=row.application_id,
+                        where=address,
+                    )
+                await connection.execute(delete(lease).where(lease.c.shard == SHARD))
+        finally:
+            await lock.release()
+    return int(row.application_id)
 
 
 def _need_file(address: Address) -> None:

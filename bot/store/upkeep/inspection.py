@@ -3,16 +3,19 @@
 What takes long or writes, `python -m bot db check` does.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import DatabaseError
 from bot.paths import is_there, may_write, nearest_folder
 from bot.store.database.connect import Address, address_of, upkeep_engine
 from bot.store.database.failures import DAMAGED, UNWRITABLE
+from bot.store.database.locks import is_in_use
+from bot.store.database.tables import lease
+from bot.store.lease import SHARD
 from bot.store.upkeep.keys import key_error
 from bot.store.upkeep.migration import Schema, schema_of
 
@@ -22,12 +25,16 @@ _MAX_READ = 64 * 2**20  # bytes; a larger database is not read whole
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """What is there: `num_bytes` on the disk, and the key's own fault, if any."""
+    """What is there: `num_bytes` on the disk, and the key's own fault, if any.
+
+    `application_id`: of the bot that uses it now.
+    """
 
     address: Address
     schema: Schema
     num_bytes: int = 0
     key_error: DatabaseError | None = None
+    application_id: int | None = None
 
 
 async def inspect(url: str, *, history_key: str | None, key_path: Path) -> Inspected:
@@ -45,7 +52,7 @@ async def inspect(url: str, *, history_key: str | None, key_path: Path) -> Inspe
         return Inspected(address, Schema.ABSENT)
     _need_writable(path)
     found = await _look_into(_unchanged(address, path), history_key, key_path)
-    return Inspected(address, found.schema, _size(path), found.key_error)
+    return replace(found, address=address, num_bytes=_size(path))
 
 
 async def _look_into(address: Address, history_key: str | None, key_path: Path) -> Inspected:
@@ -56,7 +63,11 @@ async def _look_into(address: Address, history_key: str | None, key_path: Path) 
         if schema is Schema.ABSENT:
             return Inspected(address, schema)
         wrong = await key_error(connection, history_key, key_path)
-        return Inspected(address, schema, key_error=wrong)
+        application_id = None
+        if schema is Schema.CURRENT and await is_in_use(connection, address, SHARD):
+            query = select(lease.c.application_id).where(lease.c.shard == SHARD)
+            application_id = await connection.scalar(query)
+        return Inspected(address, schema, key_error=wrong, application_id=application_id)
 
 
 async def _need_whole(connection: AsyncConnection, address: Address) -> None:

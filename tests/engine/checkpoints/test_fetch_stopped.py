@@ -53,8 +53,9 @@ def test_a_stopped_fetch_ends_the_conversion_and_leaves_nothing(
         stderr=subprocess.DEVNULL,
     ) as fetch:
         converter = os.pidfd_open(child_of(fetch))
+        fetch.send_signal(signal.SIGHUP)  # a terminal that closes
         fetch.terminate()
-        assert fetch.wait(SECONDS) == 128 + signal.SIGTERM
+        assert fetch.wait(SECONDS) == 128 + signal.SIGHUP
     ended, _, _ = select.select([converter], [], [], SECONDS)
     os.close(converter)
     assert ended

@@ -8,6 +8,7 @@ from sqlalchemy import make_url, text
 from bot.errors import DatabaseError
 from bot.store.database.connect import address_of, upkeep_engine
 from bot.store.history import SqlHistory
+from bot.store.lease import SqlLease
 from bot.store.upkeep.inspection import Inspected, inspect
 from bot.store.upkeep.migration import Schema
 from bot.store.upkeep.opening import open_database
@@ -73,3 +74,16 @@ async def test_a_server_without_that_database_is_told(postgres_server: str, tmp_
     url = make_url(postgres_server).set(database="nowhere")
     with pytest.raises(DatabaseError, match="the name of the database in DATABASE_URL"):
         await look(url.render_as_string(hide_password=False), tmp_path)
+
+
+async def test_the_application_whose_bot_uses_it_is_named(url: str, tmp_path: Path) -> None:
+    database = await open_database(url, history_key="off", key_path=tmp_path / "history.key")
+    lease = SqlLease(database)
+    try:
+        await lease.acquire(77)
+        assert (await look(url, tmp_path, "off")).application_id == 77
+        await lease.close()
+        assert (await look(url, tmp_path, "off")).application_id is None
+    finally:
+        await lease.close()
+        await database.close()

@@ -1,7 +1,10 @@
 """What people write to the bot, and what becomes of it; bot.delivery.delivery answers."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import TypeVar
 
 import discord
 from discord.ext import commands
@@ -9,6 +12,8 @@ from discord.ext import commands
 from bot.client.chat_bot import ChatBot
 from bot.delivery.admission import Admission
 from bot.delivery.delivery import Delivery
+from bot.delivery.look_back import LookBack
+from bot.delivery.outbox import NONCE_MEMORY
 from bot.dialogue.text import is_blank
 from bot.dialogue.turn import Utterance
 from bot.errors import AdmissionError, OwnFaultError, RefusedError, StoreUnavailableError
@@ -25,8 +30,11 @@ from cogs._discord.convert import (
 from cogs._discord.courier import DiscordCourier
 from cogs._discord.departures import purge_departed
 from cogs._discord.fence import can_answer, is_welcome, is_written_by_a_person
+from cogs._discord.missed_messages import MissedMessages
 from cogs._discord.outgoing import Outgoing
+from cogs._discord.unclear_places import UnclearPlaces
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 NOTHING_SAID = mark("Hello! Write something in the message that mentions me, and I'll answer.")
@@ -44,7 +52,9 @@ class Chat(commands.Cog):
         courier: DiscordCourier,
         outgoing: Outgoing,
         servers: ServerStore,
+        look_back: LookBack,
         settings: Settings,
+        clock: Callable[[], datetime] = discord.utils.utcnow,
     ) -> None:
         self._client = client
         self._delivery = delivery
@@ -53,7 +63,17 @@ class Chat(commands.Cog):
         self._outgoing = outgoing
         self._servers = servers
         self._settings = settings
+        self._unclear_places = UnclearPlaces(client, outgoing)
+        self._missed = MissedMessages(
+            client=client,
+            look_back=look_back,
+            outgoing=outgoing,
+            settings=settings,
+            obstacle=self._obstacle,
+            clock=clock,
+        )
         self._is_started = False
+        self._starting = asyncio.Lock()
 
     async def cog_unload(self) -> None:
         """Leave no task behind."""
@@ -62,10 +82,12 @@ class Chat(commands.Cog):
     @commands.Cog.listener()
     async def on_ready(self) -> None:
         """Begin to answer, now that the servers are known, or go on after a new connection."""
-        if not self._is_started:
-            self._is_started = True
-            await purge_departed(self._client, self._servers)
-        await self._delivery.start(self._courier)
+        async with self._starting:
+            if not self._is_started:
+                self._is_started = True
+                await purge_departed(self._client, self._servers)
+            await self._missed.take_in()
+            await self._delivery.start(self._courier)
 
     @commands.Cog.listener()
     async def on_resumed(self) -> None:
@@ -78,6 +100,13 @@ class Chat(commands.Cog):
         """Take in what speaks to us. Until then nothing may be awaited: order would be lost."""
         if message.author.id == self._bot_id or not is_for_us(message, self._bot_id):
             return
+        if self._unclear_places.is_unclear(message):
+            async with self._unclear_places.cleared(message):
+                await self._receive(message)
+        else:
+            await self._receive(message)
+
+    async def _receive(self, message: discord.Message) -> None:
         try:
             if obstacle := self._obstacle(message):
                 _log_drop(message, obstacle)
@@ -101,7 +130,10 @@ class Chat(commands.Cog):
         if not event.data.get("edited_timestamp") or "content" not in event.data:
             return
         text = text_of(message, self._bot_id)
-        await _without_memory(self._delivery.revise(message.id, "" if is_blank(text) else text))
+        change = self._delivery.revise(message.id, "" if is_blank(text) else text)
+        is_known = await _without_memory(change)
+        if is_known is False and self._is_recent(message):
+            await self.on_message(message)  # the edit speaks to us first
 
     @commands.Cog.listener()
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
@@ -135,6 +167,13 @@ class Chat(commands.Cog):
     @property
     def _bot_id(self) -> int:
         return self._client.user.id if self._client.user else 0
+
+    def _is_recent(self, message: discord.Message) -> bool:
+        """Whether an edited message is so young that a look back would find it, too."""
+        if message.edited_at is None:
+            return False
+        limit = max(timedelta(minutes=self._settings.catch_up_minutes), NONCE_MEMORY)
+        return message.edited_at - message.created_at < limit
 
     def _obstacle(self, message: discord.Message) -> str | None:
         """Why a message that speaks to us is not taken in, or None."""
@@ -182,13 +221,14 @@ def _log_drop(message: discord.Message, reason: str) -> None:
     )
 
 
-async def _without_memory(change: Awaitable[None]) -> None:
-    """Await a change of what is stored; where the memory is away, retention catches up on it."""
+async def _without_memory(change: Awaitable[T]) -> T | None:
+    """Await a change of what is stored; None where the memory is away: retention catches up."""
     try:
-        await change
+        return await change
     except StoreUnavailableError:
         # The database says so itself, once; a warning for each change would flood the log.
         logger.debug("A change on Discord did not reach what is stored.")
+        return None
 
 
 async def setup(bot: ChatBot) -> None:
@@ -203,6 +243,7 @@ async def setup(bot: ChatBot) -> None:
             courier=DiscordCourier(bot, services.servers, outgoing),
             outgoing=outgoing,
             servers=services.servers,
+            look_back=services.look_back,
             settings=services.settings,
         )
     )

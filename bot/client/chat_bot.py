@@ -18,6 +18,7 @@ from bot.client.command_sync import sync_commands
 from bot.client.global_limit import GlobalLimit
 from bot.delivery.admission import Admission
 from bot.delivery.delivery import Delivery
+from bot.delivery.look_back import LookBack
 from bot.engine.protocol import Engine
 from bot.ports import Lease, PrivacyStore, ServerStore
 from bot.settings.settings import Settings
@@ -54,6 +55,7 @@ class Services:
 
     conversation: Conversation
     delivery: Delivery
+    look_back: LookBack
     erasures: Erasures
     admission: Admission
     history: HistoryStore

@@ -9,9 +9,10 @@ to done (all was sent); after a crash the row says where to go on. A database is
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from bot.answering.conversation import Conversation
 from bot.answering.erasures import Erasures
@@ -22,7 +23,12 @@ from bot.delivery.ports import Courier, InboxEntry, InboxStore
 from bot.delivery.responder import Responder
 from bot.delivery.ticket import Ticket, noted
 from bot.dialogue.turn import Scope, Utterance
-from bot.errors import EngineBrokenError, EngineClosedError, StoreUnavailableError
+from bot.errors import (
+    AdmissionError,
+    EngineBrokenError,
+    EngineClosedError,
+    StoreUnavailableError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +64,7 @@ class Delivery:
         self._recordings: set[asyncio.Task[None]] = set()
         self._tickets: dict[int, Ticket] = {}
         self._finished: deque[int] = deque(maxlen=NUM_REMEMBERED_IDS)
+        self._withdrawn: deque[int] = deque(maxlen=NUM_REMEMBERED_IDS)
         self._courier: Courier | None = None
         self._stopping = False
         self._has_unfinished = True  # rows in the inbox that no ticket stands for
@@ -69,14 +76,30 @@ class Delivery:
         Call it before the first await of an event. A message that was taken in before is ignored.
         While the bot stops it is noted for the next start to answer. Raises an AdmissionError.
         """
-        if said.message_id in self._tickets or said.message_id in self._finished:
+        if self._is_known(said.message_id):
             return
-        self._admission.admit(said.author_id)
-        ticket = Ticket(said)
-        ticket.recording = asyncio.create_task(self._record(ticket))
-        self._recordings.add(ticket.recording)
-        ticket.recording.add_done_callback(self._recordings.discard)
-        self._enqueue(ticket)
+        try:
+            self._admission.admit(said.author_id)
+        except AdmissionError:
+            # The member is told to send it again: no look back may answer it, too.
+            self._note(self._leave_mark(said))
+            raise
+        self._take_in(said)
+
+    def take_back(self, said: Utterance) -> None:
+        """Take in what was said while the bot was away, before all that came later.
+
+        Like `accept`, but its place in the queue was given by the one who looked back.
+        """
+        if self._is_known(said.message_id):
+            return
+        self._admission.readmit(said.author_id)
+        self._take_in(said)
+        line = self._lines[said.scope]
+        begun = [line.popleft()] if said.scope in self._workers else []
+        waiting = _by_age(line)
+        line.clear()  # the worker holds this very line
+        line.extend([*begun, *waiting])
 
     async def start(self, courier: Courier) -> None:
         """Begin to answer, what was left unfinished first; call it at every new connection."""
@@ -85,7 +108,7 @@ class Delivery:
         for scope, line in self._lines.items():
             # What an earlier run left is older than what came while we started.
             if scope not in self._workers:
-                self._lines[scope] = deque(sorted(line, key=lambda one: one.said.message_id))
+                self._lines[scope] = deque(_by_age(line))
                 self._start_worker(scope, courier)
 
     async def stop(self, within_seconds: float) -> None:
@@ -104,22 +127,30 @@ class Delivery:
 
     async def withdraw(self, message_ids: Sequence[int]) -> None:
         """Drop the replies to deleted messages and blank what is stored of them."""
+        self._withdrawn.extend(message_ids)
+        await self._blank(message_ids)
+
+    async def _blank(self, message_ids: Sequence[int]) -> None:
         tickets = [self._tickets[one] for one in message_ids if one in self._tickets]
         await self._drop(tickets)
         await self._erase(self._history.withdraw(message_ids), is_under_way=bool(tickets))
 
-    async def revise(self, message_id: int, text: str) -> None:
-        """Follow an edited message; an empty `text` means that we may not read it any more."""
+    async def revise(self, message_id: int, text: str) -> bool:
+        """Follow an edited message; an empty `text` means that we may not read it any more.
+
+        Returns whether the message was known; where it was, nothing more is to be done.
+        """
         if not text:
-            await self.withdraw([message_id])
-            return
+            await self._blank([message_id])
+            return True
+        is_known = self._is_known(message_id)
         if ticket := self._tickets.get(message_id):
             ticket.said = replace(ticket.said, text=text)
             await noted([ticket])
         change = self._history.revise(message_id, text)
-        await self._erase(change, is_under_way=ticket is not None)
+        return await self._erase(change, is_under_way=ticket is not None) or is_known
 
-    async def _erase(self, change: Awaitable[bool], *, is_under_way: bool) -> None:
+    async def _erase(self, change: Awaitable[bool], *, is_under_way: bool) -> bool:
         """Await a change of stored words, which says whether there were any.
 
         The engine keeps nothing of them, nor of a reply that is under way, or where the store
@@ -131,6 +162,7 @@ class Delivery:
         finally:
             if were_there:
                 self._erasures.note()
+        return were_there
 
     async def forget_member(self, user_id: int) -> None:
         """Drop everything that waits or runs for a member."""
@@ -159,6 +191,27 @@ class Delivery:
         for ticket in tickets:
             ticket.cancellation.cancel()
         await noted(tickets)
+
+    def _is_known(self, message_id: int) -> bool:
+        """Whether a message needs no more: it waits, was answered, or was deleted meanwhile."""
+        lists = (self._tickets, self._finished, self._withdrawn)
+        return any(message_id in one for one in lists)
+
+    def _take_in(self, said: Utterance) -> None:
+        ticket = Ticket(said)
+        ticket.recording = self._note(self._record(ticket))
+        self._enqueue(ticket)
+
+    def _note(self, writing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that writes into the inbox; a stop waits for it."""
+        task = asyncio.create_task(writing)
+        self._recordings.add(task)
+        task.add_done_callback(self._recordings.discard)
+        return task
+
+    async def _leave_mark(self, said: Utterance) -> None:
+        with suppress(StoreUnavailableError):
+            await self._inbox.mark([said])
 
     def _enqueue(self, ticket: Ticket) -> None:
         self._tickets[ticket.said.message_id] = ticket
@@ -236,3 +289,8 @@ class Delivery:
             return
         self._admission.readmit(said.author_id)
         self._enqueue(Ticket(said, entry))
+
+
+def _by_age(tickets: Iterable[Ticket]) -> list[Ticket]:
+    """The tickets by the ids of their messages, which grow with time."""
+    return sorted(tickets, key=lambda one: one.said.message_id)

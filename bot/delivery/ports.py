@@ -3,6 +3,7 @@
 With the data that go through them, and the ways in which sending can fail.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -26,6 +27,14 @@ class InboxEntry:
     attempts: int
 
 
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A channel, thread or DM that was spoken in; `guild_id` is None in a DM."""
+
+    channel_id: int
+    guild_id: int | None
+
+
 class InboxStore(Protocol):
     """Utterances on their way, so that each is answered exactly once."""
 
@@ -37,6 +46,15 @@ class InboxStore(Protocol):
 
     async def close(self, message_id: int) -> None:
         """The row is done, answered or not: its text goes, its message id stays known."""
+
+    async def mark(self, passed_over: Sequence[Utterance]) -> None:
+        """Note messages that are not answered: ids alone, so that no look back takes them in."""
+
+    async def known(self, message_ids: Sequence[int]) -> set[int]:
+        """Those of these messages that were noted, marked, remembered or answered before."""
+
+    async def spoken_in(self, limit: int) -> list[Spot]:
+        """Where the bot was spoken to, at most `limit` places, those of lately first."""
 
     async def unfinished(self) -> list[InboxEntry]:
         """The rows that are not done, oldest first; adds one to the attempts of each."""

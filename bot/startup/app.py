@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from bot.client.chat_bot import ChatBot, Services
 from bot.client.connection import check_token, run_client
 from bot.delivery.admission import Admission, AdmissionLimits
 from bot.delivery.delivery import Delivery
+from bot.delivery.look_back import LookBack
 from bot.delivery.outbox import Outbox
 from bot.engine.thread import is_any_left
 from bot.errors import EXIT_RESTART, EXIT_UNAVAILABLE, WrongSettingsError
@@ -134,30 +136,31 @@ def compose(foundation: Foundation, origin: str, lease: SqlLease | None = None) 
     history = SqlHistory(database, origin=origin)
     sampling = SqlSampling(database)
     inbox = SqlInbox(database, lease=lease)
-    admission = Admission(
-        AdmissionLimits(
-            max_queue=settings.max_queue,
-            max_pending=settings.max_pending_per_user,
-            cooldown_seconds=settings.cooldown_seconds,
-        )
+    limits = AdmissionLimits(
+        max_queue=settings.max_queue,
+        max_pending=settings.max_pending_per_user,
+        cooldown_seconds=settings.cooldown_seconds,
     )
+    admission = Admission(limits)
     conversation = build_conversation(foundation, history, sampling)
+    delivery = Delivery(
+        conversation=conversation,
+        erasures=foundation.erasures,
+        inbox=inbox,
+        history=history,
+        admission=admission,
+        outbox=Outbox(inbox),
+    )
     return Services(
         conversation=conversation,
-        delivery=Delivery(
-            conversation=conversation,
-            erasures=foundation.erasures,
-            inbox=inbox,
-            history=history,
-            admission=admission,
-            outbox=Outbox(inbox),
-        ),
+        delivery=delivery,
+        look_back=LookBack(inbox, delivery, limits),
         erasures=foundation.erasures,
         admission=admission,
         history=history,
         sampling=sampling,
         servers=SqlServers(database),
-        privacy=SqlPrivacy(database),
+        privacy=SqlPrivacy(database, mark_age=timedelta(minutes=settings.catch_up_minutes)),
         engine=foundation.engine,
         completer=build_text_completer(foundation),
         settings=settings,

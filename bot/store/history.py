@@ -139,7 +139,8 @@ class SqlHistory:
 
     async def _knows(self, message_ids: Sequence[int]) -> bool:
         """Whether we keep anything of these messages: most that change are not ours."""
-        columns = (turn.c.source_message_id, reply_message.c.message_id, inbox.c.message_id)
+        answers = (reply_message.c.message_id, reply_message.c.answers_id)
+        columns = (turn.c.source_message_id, *answers, inbox.c.message_id)
         kept = (select(literal(1)).where(column.in_(message_ids)).exists() for column in columns)
         query = select(or_(*kept))
         return bool(await self._database.read(lambda connection: connection.scalar(query)))

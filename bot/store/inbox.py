@@ -1,5 +1,7 @@
 """Utterances on their way, in SQL."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -10,17 +12,20 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    func,
     or_,
     select,
+    union,
+    union_all,
     update,
 )
 
-from bot.delivery.ports import InboxEntry
+from bot.delivery.ports import InboxEntry, Spot
 from bot.dialogue.turn import Scope, Utterance
 from bot.store.database.crypto import Cipher
 from bot.store.database.database import Database
 from bot.store.database.rows import NO_ID, Clock, insert_new, scope_columns, utc_now
-from bot.store.database.tables import inbox, reply_message, turn
+from bot.store.database.tables import conversation, inbox, reply_message, turn
 from bot.store.lease import SqlLease
 from bot.store.tree import BLANK, answers_to
 
@@ -33,6 +38,21 @@ class State(StrEnum):
     DONE = "done"  # nothing more to do: the texts are gone, the message id stays known
 
 
+# What a mark holds beside the id of its message: nothing of who said what, and where.
+NAMELESS = {
+    "guild_id": None,
+    "channel_id": NO_ID,
+    "user_id": NO_ID,
+    "parent_channel_id": None,
+    "author_id": NO_ID,
+    "reply_to_id": None,
+    "text": BLANK,
+    "reply_text": None,
+    "reply_turn_id": None,
+    "state": State.DONE,
+    "application_id": None,
+    "not_before": None,
+}
 _OF_MESSAGE = inbox.c.message_id == bindparam("of_message")
 _IS_DONE = update(inbox).where(_OF_MESSAGE).values(state=State.DONE, text=BLANK, reply_text=None)
 _REPLY_TURN_ID = select(inbox.c.reply_turn_id).where(_OF_MESSAGE)
@@ -64,6 +84,42 @@ class SqlInbox:
             "application_id": self._application_id,
         }
         return await self._database.write(lambda connection: insert_new(connection, inbox, values))
+
+    async def mark(self, passed_over: Sequence[Utterance]) -> None:
+        """Note messages that are not answered: ids alone, so that no look back takes them in."""
+
+        def leave(connection: Connection) -> None:
+            for said in passed_over:
+                row = {**NAMELESS, "message_id": said.message_id, "created_at": said.created_at}
+                insert_new(connection, inbox, {**row, "attempts": 0})
+
+        await self._database.write(leave)
+
+    async def known(self, message_ids: Sequence[int]) -> set[int]:
+        """Those of these messages that were noted, marked, remembered or answered before."""
+        columns = (inbox.c.message_id, turn.c.source_message_id, reply_message.c.answers_id)
+        queries = [select(column).where(column.in_(message_ids)) for column in columns]
+        return await self._database.read(
+            lambda connection: set(connection.scalars(union(*queries)).all())
+        )
+
+    async def spoken_in(self, limit: int) -> list[Spot]:
+        """Where the bot was spoken to, at most `limit` places, those of lately first."""
+        spoken = union_all(
+            select(conversation.c.channel_id, conversation.c.guild_id, conversation.c.touched_at),
+            select(inbox.c.channel_id, inbox.c.guild_id, inbox.c.created_at),
+        ).subquery()
+        newest = func.max(spoken.c.touched_at)
+        query = (
+            select(spoken.c.channel_id, func.max(spoken.c.guild_id))
+            .where(spoken.c.channel_id != NO_ID)
+            .group_by(spoken.c.channel_id)
+            .order_by(newest.desc())
+            .limit(limit)
+        )
+        return await self._database.read(
+            lambda connection: [Spot(*row) for row in connection.execute(query)]
+        )
 
     async def record_part(self, message_id: int, part: int, sent_id: int) -> None:
         """Note that part `part` (from 0) of the reply went out as message `sent_id`."""
@@ -113,10 +169,13 @@ class SqlInbox:
         return None if self._lease is None else self._lease.application_id
 
 
-def forget_rows(connection: Connection, condition: ColumnElement[bool]) -> int:
-    """Delete rows; what is not done leaves a nameless mark. Returns how many there were.
+def forget_rows(
+    connection: Connection, condition: ColumnElement[bool], marked_since: datetime
+) -> int:
+    """Delete rows, but leave nameless marks of some. Returns how many rows there were.
 
-    The mark keeps a reply that is being made from being stored afterwards.
+    A mark of what is not done keeps a reply that is being made from being stored afterwards; one
+    of a message after `marked_since` keeps a look back from answering it once more.
     """
     messages = select(inbox.c.message_id).where(condition)
     connection.execute(
@@ -124,21 +183,10 @@ def forget_rows(connection: Connection, condition: ColumnElement[bool]) -> int:
             reply_message.c.answers_id.in_(messages), reply_message.c.turn_id.is_(None)
         )
     )
-    done = connection.execute(delete(inbox).where(condition, inbox.c.state == State.DONE))
-    marks = connection.execute(
-        update(inbox)
-        .where(condition)
-        .values(
-            author_id=NO_ID,
-            user_id=NO_ID,
-            reply_to_id=None,
-            text=BLANK,
-            reply_text=None,
-            reply_turn_id=None,
-            state=State.DONE,
-        )
-    )
-    return done.rowcount + marks.rowcount
+    is_past = and_(inbox.c.state == State.DONE, inbox.c.created_at <= marked_since)
+    gone = connection.execute(delete(inbox).where(condition, is_past))
+    marks = connection.execute(update(inbox).where(condition).values(NAMELESS))
+    return gone.rowcount + marks.rowcount
 
 
 def _reply_turn_id(connection: Connection, message_id: int) -> int | None:

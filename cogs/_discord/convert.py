@@ -11,6 +11,8 @@ from bot.dialogue.turn import Scope, Utterance
 
 SOME_ROLE = "@role"
 SOME_CHANNEL = "#channel"
+# What Discord shows of a channel that a bot may not see, since November 2026.
+HIDDEN_NAME = "___hidden___"
 
 # https://discord.com/developers/docs/reference#message-formatting
 _MARKUP = re.compile(
@@ -130,6 +132,8 @@ def _channel_in_words(message: discord.Message, channel_id: int) -> str:
     channel = message.guild.get_channel_or_thread(channel_id) if message.guild else None
     author = message.author
     if channel is None or not isinstance(author, discord.Member):
+        return SOME_CHANNEL
+    if channel.name == HIDDEN_NAME:
         return SOME_CHANNEL
     if isinstance(channel, discord.Thread) and (channel.parent is None or channel.is_private()):
         return SOME_CHANNEL

@@ -1,5 +1,6 @@
 """What the bot says of itself at the start, and which commands it sends to Discord."""
 
+import asyncio
 import logging
 from typing import Any
 
@@ -54,18 +55,18 @@ async def test_the_log_says_who_we_are_and_how_to_invite_us(
 async def test_the_answering_goes_on_at_every_new_connection(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    starts: list[Courier] = []
+    starts: asyncio.Queue[Courier] = asyncio.Queue()
 
     async def start(courier: Courier) -> None:
-        starts.append(courier)
+        starts.put_nowait(courier)
 
     monkeypatch.setattr(stage.services.delivery, "start", start)
     with caplog.at_level(logging.INFO, "bot.client.chat_bot"):
         for event in ("ready", "ready", "resumed"):
             stage.bot.dispatch(event)
         await stage.env.settle()
-    assert len(starts) == 3
-    assert len(set(map(id, starts))) == 1
+        couriers = [await starts.get() for _ in range(3)]
+    assert len(set(map(id, couriers))) == 1
     assert caplog.messages == ["Connected again."] * 2
 
 

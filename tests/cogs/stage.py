@@ -17,6 +17,7 @@ from bot.answering.text_completion import TextCompleter
 from bot.client.chat_bot import ChatBot, Services
 from bot.delivery.admission import Admission, AdmissionLimits
 from bot.delivery.delivery import Delivery
+from bot.delivery.look_back import LookBack
 from bot.delivery.outbox import Outbox
 from bot.dialogue.blocked import is_blocked
 from bot.dialogue.context import ContextBudget
@@ -110,22 +111,24 @@ def build_services(database: Database, engine: ScriptedEngine, settings: Setting
         idle=timedelta(minutes=settings.idle_minutes),
     )
     admission = Admission(limits_of(settings))
+    delivery = Delivery(
+        conversation=conversation,
+        erasures=erasures,
+        inbox=inbox,
+        history=history,
+        admission=admission,
+        outbox=Outbox(inbox, pause=_no_pause),
+    )
     return Services(
         conversation=conversation,
-        delivery=Delivery(
-            conversation=conversation,
-            erasures=erasures,
-            inbox=inbox,
-            history=history,
-            admission=admission,
-            outbox=Outbox(inbox, pause=_no_pause),
-        ),
+        delivery=delivery,
+        look_back=LookBack(inbox, delivery, limits_of(settings)),
         erasures=erasures,
         admission=admission,
         history=history,
         sampling=sampling,
         servers=SqlServers(database),
-        privacy=SqlPrivacy(database),
+        privacy=SqlPrivacy(database, mark_age=timedelta(minutes=settings.catch_up_minutes)),
         engine=engine,
         completer=_completer(engine, settings),
         settings=settings,

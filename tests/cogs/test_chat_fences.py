@@ -198,11 +198,55 @@ async def test_a_thread_that_we_were_not_told_of_is_answered(stage: Stage) -> No
     assert await is_answered(stage, thread, stage.alice)
 
 
-async def test_a_thread_of_an_unknown_channel_is_outside_every_fence(
+@pytest.mark.parametrize("setting", ["allowed_channel_ids", "blocked_channel_ids"])
+async def test_a_thread_that_we_were_not_told_of_counts_as_its_channel(
+    stage: Stage, database: Database, setting: str
+) -> None:
+    """As one that was archived when the bot connected: Discord is asked once whose it is."""
+    thread = stage.thread()
+    await fence(stage, database, {setting: [stage.channel.id]})
+    await forget_threads(stage)
+    asked = len(lookups(stage))
+    for _ in range(3):
+        assert await is_answered(stage, thread, stage.alice) == (setting == "allowed_channel_ids")
+    assert len(lookups(stage)) == asked + 1
+
+
+async def test_messages_in_such_a_thread_keep_their_order(stage: Stage, database: Database) -> None:
+    thread = stage.thread()
+    await fence(stage, database, {"allowed_channel_ids": [stage.channel.id]})
+    await forget_threads(stage)
+    for number in range(3):
+        text = f"{stage.us} number {number}"
+        stage.env.backend.create_message(thread.id, stage.alice.id, text)
+    await stage.env.settle()
+    said = [prompt.split("␄")[-2] for prompt in stage.prompts()]
+    assert said == [f"number {number}" for number in range(3)]
+
+
+async def test_a_thread_that_discord_does_not_tell_of_is_outside_every_fence(
     stage: Stage, database: Database
 ) -> None:
     thread = stage.thread()
     await fence(stage, database, {"blocked_channel_ids": [1]})
     await forget_threads(stage)
+    stage.env.inject_error("GET", "/channels/*", status=403, code=50001, times=None)
     assert not await is_answered(stage, thread, stage.alice)
     assert await is_answered(stage, stage.channel, stage.alice)
+
+
+async def test_a_server_that_does_not_tell_of_ourselves_is_answered(stage: Stage) -> None:
+    """What Discord did not say is no refusal: only a try can tell."""
+    guild = stage.bot.get_guild(stage.guild.id)
+    assert guild is not None
+    assert stage.bot.user is not None
+    await stage.env.settle()
+    del guild._members[stage.bot.user.id]
+    assert guild.me is None
+    assert await is_answered(stage, stage.channel, stage.alice)
+
+
+def lookups(stage: Stage) -> list[str]:
+    """The requests that asked what a channel is."""
+    paths = [one.path for one in stage.env.http_requests if one.method == "GET"]
+    return [path for path in paths if path.rsplit("/", 1)[0].endswith("/channels")]

@@ -1,14 +1,15 @@
 """Utterances on their way, on both databases."""
 
 import asyncio
+from datetime import timedelta
 
-from bot.delivery.ports import InboxEntry
+from bot.delivery.ports import InboxEntry, Spot
 from bot.dialogue.turn import Scope
 from bot.store.database import tables
 from bot.store.database.database import Database
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox, forget_rows
-from tests.store.talk import rows, said, talk
+from tests.store.talk import GUILD, NOON, rows, said, talk
 
 
 async def test_a_message_is_recorded_once(inbox: SqlInbox) -> None:
@@ -79,14 +80,48 @@ async def test_a_reply_finds_its_turn_although_the_utterance_was_not_recorded(
     assert await inbox.unfinished() == []
 
 
-async def test_forgotten_rows_leave_a_mark_only_where_a_reply_may_come(
+async def test_forgotten_rows_leave_a_mark_where_a_reply_or_a_look_back_may_come(
     database: Database, inbox: SqlInbox
 ) -> None:
-    for number in (1, 2, 3):
-        await inbox.record(said(number, "secret", scope=Scope(500 + number)))
+    for number in (1, 2, 3, 4):
+        at = NOON + timedelta(minutes=number)
+        await inbox.record(said(number, "secret", scope=Scope(500 + number), created_at=at))
     await inbox.close(1)
-    old = tables.inbox.c.message_id < 3
-    assert await database.write(lambda connection: forget_rows(connection, old)) == 2
-    mark, other = await rows(database, tables.inbox)
-    assert (mark["message_id"], mark["state"], mark["text"]) == (2, "done", b"")
-    assert (mark["author_id"], other["message_id"], other["state"]) == (0, 3, "pending")
+    await inbox.close(2)
+    forgotten, young = tables.inbox.c.message_id < 4, NOON + timedelta(minutes=1)
+    assert await database.write(lambda one: forget_rows(one, forgotten, young)) == 3
+    *marks, other = await rows(database, tables.inbox)
+    assert [mark.pop("message_id") for mark in marks] == [2, 3]
+    assert [mark.pop("created_at").minute for mark in marks] == [2, 3]
+    assert {value for mark in marks for value in mark.values()} == {None, 0, b"", "done"}
+    assert (other["message_id"], other["state"]) == (4, "pending")
+
+
+async def test_a_marked_message_is_known_and_its_event_is_new_no_more(inbox: SqlInbox) -> None:
+    await inbox.mark([said(1), said(2)])
+    await inbox.record(said(3))
+    assert await inbox.known([1, 2, 3, 4]) == {1, 2, 3}
+    assert not await inbox.record(said(1))
+    assert [entry.said for entry in await inbox.unfinished()] == [said(3)]
+
+
+async def test_what_was_answered_without_a_row_is_known(
+    inbox: SqlInbox, history: SqlHistory
+) -> None:
+    await talk(history, said(1))
+    await inbox.record_part(2, 0, 72)
+    assert await inbox.known([1, 2, 3]) == {1, 2}
+
+
+async def test_places_are_known_by_what_was_said_there_lately(
+    inbox: SqlInbox, history: SqlHistory
+) -> None:
+    await talk(history, said(1, scope=Scope(501)))
+    for number, guild_id in ((2, None), (3, GUILD)):
+        at = NOON + timedelta(minutes=number)
+        row = said(number, scope=Scope(500 + number), created_at=at, guild_id=guild_id)
+        await inbox.record(row)
+    await inbox.mark([said(9, created_at=NOON + timedelta(minutes=9))])
+    found = [Spot(503, GUILD), Spot(502, None), Spot(501, GUILD)]
+    assert await inbox.spoken_in(9) == found
+    assert await inbox.spoken_in(2) == found[:2]

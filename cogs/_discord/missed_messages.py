@@ -1,0 +1,156 @@
+"""Reads what was written while the bot was away, in the channels that it was spoken to in."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import aiohttp
+import discord
+
+from bot.delivery.look_back import LookBack
+from bot.delivery.ports import Spot
+from bot.dialogue.text import is_blank
+from bot.dialogue.turn import Utterance
+from bot.errors import StoreUnavailableError
+from bot.settings.settings import Settings
+from cogs._discord.convert import is_for_us, utterance_of
+from cogs._discord.outgoing import Outgoing
+
+logger = logging.getLogger(__name__)
+
+NUM_REQUESTS = 50  # at most, for all that is read
+PATIENCE_SECONDS = 30.0  # replies wait so long at most
+PAGE = 100  # messages; Discord gives no more at once
+REFUSALS = (discord.NotFound, discord.Forbidden, discord.InvalidData)
+TROUBLES = (discord.DiscordException, aiohttp.ClientError, OSError, RuntimeError)
+
+Channel = discord.abc.Messageable
+Obstacle = Callable[[discord.Message], str | None]
+
+
+class _EnoughError(Exception):
+    """All requests are used up."""
+
+
+class MissedMessages:
+    """Looks back for what speaks to the bot; what does not is dropped unread.
+
+    `obstacle` says why a message is not taken in, as for one that has just come. `clock` gives
+    the time in UTC.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: discord.Client,
+        look_back: LookBack,
+        outgoing: Outgoing,
+        settings: Settings,
+        obstacle: Obstacle,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._client = client
+        self._look_back = look_back
+        self._outgoing = outgoing
+        self._settings = settings
+        self._obstacle = obstacle
+        self._clock = clock
+        self._requests_left = 0
+
+    async def take_in(self) -> None:
+        """Read the last CATCH_UP_MINUTES, newest scopes first, and have answered what is new."""
+        if not self._settings.catch_up_minutes:
+            return
+        missed: list[Utterance] = []
+        self._requests_left = NUM_REQUESTS
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._read(missed)
+        except _EnoughError:
+            logger.info("Looking back ended after %s requests.", NUM_REQUESTS)
+        except StoreUnavailableError:
+            return  # where to look is not known
+        except TROUBLES as error:
+            logger.warning("Looking back was broken off: %s", error or type(error).__name__)
+        try:
+            await self._look_back.take_in(missed)
+        except StoreUnavailableError:
+            logger.warning("What was written while I was away is not answered: no database.")
+
+    async def _read(self, missed: list[Utterance]) -> None:
+        since = self._clock() - timedelta(minutes=self._settings.catch_up_minutes)
+        for spot in await self._look_back.spots(NUM_REQUESTS):
+            try:
+                missed += await self._missed_in(spot, since)
+            except REFUSALS as error:
+                logger.debug("Channel %s cannot be looked at: %s", spot.channel_id, error)
+
+    async def _missed_in(self, spot: Spot, since: datetime) -> list[Utterance]:
+        """What speaks to us in a channel, and has no answer of ours among what was read."""
+        bot_id = self._client.user.id if self._client.user else 0
+        messages = await self._written_in(await self._channel(spot), since)
+        answered = {
+            message.reference.message_id
+            for message in messages
+            if message.author.id == bot_id and message.reference is not None
+        }
+        spoken = [
+            message
+            for message in messages
+            if message.author.id != bot_id
+            and message.id not in answered
+            and is_for_us(message, bot_id)
+        ]
+        missed = []
+        for message in spoken:
+            await self._ask_roles(message)
+            said = utterance_of(message, bot_id, self._settings.history)
+            if self._obstacle(message) is None and not is_blank(said.text):
+                missed.append(said)
+        return missed
+
+    async def _channel(self, spot: Spot) -> Channel:
+        """The channel itself: only it says whether it is a DM, and whose thread."""
+        guild = None if spot.guild_id is None else self._client.get_guild(spot.guild_id)
+        known = guild.get_channel_or_thread(spot.channel_id) if guild else None
+        if isinstance(known, Channel):
+            return known
+        self._count()
+        found = await self._outgoing.run(self._client.fetch_channel(spot.channel_id))
+        if not isinstance(found, Channel):
+            raise discord.InvalidData("no messages there")
+        return found
+
+    async def _written_in(self, channel: Channel, since: datetime) -> list[discord.Message]:
+        """The messages since a moment, oldest first."""
+        messages: list[discord.Message] = []
+        after: datetime | discord.Message = since
+        while True:
+            self._count()
+            page = await self._outgoing.run(_page(channel, after))
+            messages += page
+            if len(page) < PAGE:
+                return messages
+            after = page[-1]
+
+    async def _ask_roles(self, message: discord.Message) -> None:
+        """Put the member in the place of the author: a message that is read names no roles."""
+        if message.guild is None or not self._settings.allowed_role_ids:
+            return
+        self._count()
+        request = message.guild.fetch_member(message.author.id)
+        try:
+            message.author = await self._outgoing.run(request)
+        except REFUSALS as error:
+            logger.debug("Member %s has left: %s", message.author.id, error)
+
+    def _count(self) -> None:
+        """One more request; raises _EnoughError where none is left."""
+        if not self._requests_left:
+            raise _EnoughError
+        self._requests_left -= 1
+
+
+async def _page(channel: Channel, after: datetime | discord.Message) -> list[discord.Message]:
+    return [one async for one in channel.history(limit=PAGE, after=after, oldest_first=True)]

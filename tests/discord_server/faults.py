@@ -86,6 +86,7 @@ class Faults:
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._faults: list[Fault] = []
+        self.weather: Callable[[Call], Kind | None] | None = None  # decides for each request
 
     def add(self, method: str, route: str, kind: Kind | Refusal, times: int = 1) -> Fault:
         """Let `times` requests to `route` (a path without /api/v10; `*` matches anything) fail."""
@@ -102,10 +103,12 @@ class Faults:
                 fault.hits += 1
                 self._changed()
                 return fault
-        return None
+        kind = None if self.weather is None else self.weather(call)
+        return None if kind is None else Fault(call.method, call.path, kind, times=1, hits=1)
 
     def clear(self) -> None:
-        """Release everything held and forget all faults."""
+        """Release everything held and forget all faults, and the weather."""
         for fault in self._faults:
             fault.release()
         self._faults.clear()
+        self.weather = None

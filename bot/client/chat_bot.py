@@ -15,6 +15,7 @@ from bot.answering.erasures import Erasures
 from bot.answering.ports import HistoryStore, SamplingStore
 from bot.answering.text_completion import TextCompleter
 from bot.client.command_sync import sync_commands
+from bot.client.event_guard import EventGuard
 from bot.client.global_limit import GlobalLimit
 from bot.delivery.admission import Admission
 from bot.delivery.delivery import Delivery
@@ -71,6 +72,8 @@ class GatedTree(app_commands.CommandTree["ChatBot"]):
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
         """Whether the command may be used; the gate has said why not."""
+        if not self.client.events.can_read(interaction):
+            return False
         return self.client.admits is None or await self.client.admits(interaction)
 
 
@@ -101,6 +104,8 @@ class ChatBot(commands.Bot):
             # How long to wait for one more server before we call ourselves ready.
             guild_ready_timeout=0.5,
         )
+        self.events = EventGuard()
+        self.events.protect(self)
         self.services = services
         self._extension_names = extensions
         self._was_ready = False

@@ -123,7 +123,7 @@ class ChatBot(commands.Bot):
             await self.load_extension(name)
         services = self.services
         await sync_commands(
-            self.tree, services.servers, self.application_id, services.settings.dev_guild_id
+            self.tree, services.servers, self.application_id or 0, services.settings.dev_guild_id
         )
 
     def dispatch(self, event_name: str, /, *args: Any, **kwargs: Any) -> None:

@@ -117,6 +117,7 @@ async def test_what_is_known_of_a_place_outlives_half_an_event(
     if event == "CHANNEL_UPDATE":
         broken = [{"id": str(guild.id), "type": 0, "allow": "0", "deny": "-"}]
         half = {**channel_payload(general, server.bot), "permission_overwrites": broken}
+        half["name"] = "half"
     async with connected(bot, server):
         server.say(general, ada, "hello", mention_bot=True)
         await server.wait_replies(general)

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from tests.discord_server.accounts import AccountRoutes
 from tests.discord_server.callbacks import CallbackRoutes
+from tests.discord_server.command_routes import CommandRoutes
 from tests.discord_server.encounters import InteractionVerbs
 from tests.discord_server.exchange import API, Call
 from tests.discord_server.faults import Faults
@@ -40,6 +41,7 @@ class DiscordServer(MemberVerbs, InteractionVerbs):
             *AccountRoutes(platform, self.gateway).routes(),
             *MessageRoutes(platform).routes(),
             *callbacks.routes(),
+            *CommandRoutes(platform).routes(),
         ]
         self._rest = Rest(platform, routes, request_schemas())
         self._runner: web.AppRunner | None = None

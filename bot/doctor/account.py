@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 import discord
 
 from bot.client.chat_bot import invitation
+from bot.client.command_sync import OWN_NAMES, registered_names
 from bot.client.connection import UNREACHABLE, logged_in, unreachable
 from bot.doctor.channels import examine_channels
 from bot.doctor.findings import Finding, fault, faults, ok, warn
@@ -34,6 +35,7 @@ async def ask_discord(
             if is_running(token):
                 findings.append(ok("Banter is running with this token now."))
             findings += await _examine_own_server(client, settings)
+            findings += await _examine_commands(client, settings)
             findings += await examine_channels(client, settings, channel_ids)
     except TimeoutError:
         silence = fault(
@@ -126,4 +128,24 @@ async def _examine_own_server(client: discord.Client, settings: Settings) -> lis
             id=settings.dev_guild_id,
         )
         return [stranger]
+    return []
+
+
+async def _examine_commands(client: discord.Client, settings: Settings) -> list[Finding]:
+    """Whether Discord has the slash commands, by their names: nothing is loaded to compare more."""
+    try:
+        found = await registered_names(
+            client.http, client.application_id or 0, settings.dev_guild_id
+        )
+    except (discord.NotFound, discord.Forbidden):
+        return []  # in a server that the bot is not in: that was told
+    if not found:
+        return [ok("Discord has no slash commands of the bot yet: it sends them when it starts.")]
+    if missing := sorted(OWN_NAMES - found):
+        others = warn(
+            "Discord lacks slash commands of the bot ({names}): another program with this token "
+            "has overwritten them, or they are new. Start the bot again, and it sends them.",
+            names=", ".join(f"/{name}" for name in missing),
+        )
+        return [others]
     return []

@@ -1,13 +1,14 @@
 """/status: what runs here, how busy it is, and what is remembered of this place."""
 
 from dataclasses import replace
+from datetime import datetime
 from math import isfinite
 
 import discord
 from discord import app_commands
 from discord.app_commands import locale_str
 from discord.ext import commands
-from discord.utils import format_dt, utcnow
+from discord.utils import format_dt
 
 from bot.answering.ports import HistoryStore, ScopeStatus
 from bot.client.chat_bot import ChatBot
@@ -34,6 +35,7 @@ class StatusCommands(commands.Cog):
         *,
         client: discord.Client,
         events: EventGuard,
+        started_at: datetime,
         engine: Engine,
         license_id: str,
         store: HistoryStore,
@@ -46,7 +48,7 @@ class StatusCommands(commands.Cog):
         self._license_id = license_id
         self._store = store
         self._history = history
-        self._started_at = utcnow()
+        self._started_at = started_at
 
     @app_commands.command(
         name="status", description=locale_str("How I am: model, queue, and what I remember here")
@@ -172,6 +174,7 @@ async def setup(bot: ChatBot) -> None:
         StatusCommands(
             client=bot,
             events=bot.events,
+            started_at=bot.clock.now(),
             engine=services.engine,
             license_id=services.license_id,
             store=services.history,

@@ -17,14 +17,16 @@ from typing import TypeVar
 
 from bot.client.chat_bot import ChatBot, Services
 from bot.client.connection import check_token, run_client
+from bot.client.discord_clock import DiscordClock
 from bot.delivery.admission import Admission, AdmissionLimits
+from bot.delivery.clocks import Clock, utc_now
 from bot.delivery.delivery import Delivery
 from bot.delivery.outbox import Outbox
 from bot.engine.thread import is_any_left
 from bot.errors import EXIT_RESTART, WrongSettingsError
 from bot.settings.settings import DATA_FOLDER, Settings
 from bot.startup.building import build_conversation, build_text_completer
-from bot.startup.foundation import Foundation, forgetting, open_foundation
+from bot.startup.foundation import Foundation, forgetting, open_foundation, retention_of
 from bot.startup.heartbeat import heartbeat
 from bot.startup.model_folder import must_be_fetched
 from bot.startup.single_instance import only_instance
@@ -128,16 +130,21 @@ async def _open_bot(settings: Settings, token: str) -> AsyncIterator[ChatBot]:
     with only_instance(token):
         if must_be_fetched(settings):
             await check_token(token)  # a wrong token is told before a large model is fetched
-        async with open_foundation(settings) as foundation, forgetting(foundation):
-            yield ChatBot(compose(foundation, origin="discord"))
+        clock = DiscordClock()
+        async with open_foundation(settings) as foundation:
+            # What is too old is judged by Discord's clock, once it is known.
+            retention = retention_of(foundation, clock=clock.now, is_sure=True)
+            async with forgetting(retention, after=clock.known):
+                services = compose(foundation, origin="discord", clock=clock.now)
+                yield ChatBot(services, clock=clock)
 
 
-def compose(foundation: Foundation, origin: str) -> Services:
-    """Put the services of a Discord bot together; opens nothing."""
+def compose(foundation: Foundation, origin: str, clock: Clock = utc_now) -> Services:
+    """Put the services of a Discord bot together; opens nothing. `clock`: see DiscordClock."""
     settings, database = foundation.settings, foundation.database
-    history = SqlHistory(database, origin=origin)
+    history = SqlHistory(database, origin=origin, clock=clock)
     sampling = SqlSampling(database)
-    inbox = SqlInbox(database)
+    inbox = SqlInbox(database, clock=clock)
     admission = Admission(
         AdmissionLimits(
             max_queue=settings.max_queue,
@@ -154,14 +161,14 @@ def compose(foundation: Foundation, origin: str) -> Services:
             inbox=inbox,
             history=history,
             admission=admission,
-            outbox=Outbox(inbox),
+            outbox=Outbox(inbox, clock=clock),
         ),
         erasures=foundation.erasures,
         admission=admission,
         history=history,
         sampling=sampling,
-        servers=SqlServers(database),
-        privacy=SqlPrivacy(database),
+        servers=SqlServers(database, clock=clock),
+        privacy=SqlPrivacy(database, clock=clock),
         engine=foundation.engine,
         completer=build_text_completer(foundation),
         settings=settings,

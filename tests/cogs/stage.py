@@ -16,6 +16,7 @@ from bot.answering.reply_maker import ReplyMaker
 from bot.answering.text_completion import TextCompleter
 from bot.client.chat_bot import ChatBot, Services
 from bot.delivery.admission import Admission, AdmissionLimits
+from bot.delivery.clocks import Clock, utc_now
 from bot.delivery.delivery import Delivery
 from bot.delivery.outbox import Outbox
 from bot.dialogue.blocked import is_blocked
@@ -94,11 +95,13 @@ def _readable(ids: Sequence[int]) -> str:
     return b"".join(end if i == END_OF_TEXT_ID else bytes([i]) for i in ids).decode()
 
 
-def build_services(database: Database, engine: ScriptedEngine, settings: Settings) -> Services:
+def build_services(
+    database: Database, engine: ScriptedEngine, settings: Settings, clock: Clock = utc_now
+) -> Services:
     """What `bot.startup.app` builds, around a scripted engine; nothing waits before another try."""
-    history = SqlHistory(database, origin="discord")
+    history = SqlHistory(database, origin="discord", clock=clock)
     sampling = SqlSampling(database)
-    inbox = SqlInbox(database)
+    inbox = SqlInbox(database, clock=clock)
     erasures = Erasures(engine)
     conversation = Conversation(
         erasures=erasures,
@@ -118,14 +121,14 @@ def build_services(database: Database, engine: ScriptedEngine, settings: Setting
             inbox=inbox,
             history=history,
             admission=admission,
-            outbox=Outbox(inbox, pause=_no_pause),
+            outbox=Outbox(inbox, pause=_no_pause, clock=clock),
         ),
         erasures=erasures,
         admission=admission,
         history=history,
         sampling=sampling,
-        servers=SqlServers(database),
-        privacy=SqlPrivacy(database),
+        servers=SqlServers(database, clock=clock),
+        privacy=SqlPrivacy(database, clock=clock),
         engine=engine,
         completer=_completer(engine, settings),
         settings=settings,

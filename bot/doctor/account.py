@@ -8,6 +8,7 @@ import discord
 from bot.client.chat_bot import invitation
 from bot.client.command_sync import OWN_NAMES, registered_names
 from bot.client.connection import UNREACHABLE, logged_in, unreachable
+from bot.client.discord_clock import TOLERANCE, DiscordClock
 from bot.doctor.channels import examine_channels
 from bot.doctor.findings import Finding, fault, faults, ok, warn
 from bot.errors import StartError, WrongSettingsError
@@ -29,7 +30,9 @@ async def ask_discord(
     token = settings.discord_token.get_secret_value()
     findings: list[Finding] = []
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS), logged_in(token) as client:
+        clock = DiscordClock()
+        async with asyncio.timeout(PATIENCE_SECONDS), logged_in(token, clock) as client:
+            findings += _examine_clock(clock)
             if client.application is not None:
                 findings += _examine_application(client.application, settings, unsure)
             if is_running(token):
@@ -49,6 +52,29 @@ async def ask_discord(
     except StartError as error:
         findings += faults(error)
     return findings
+
+
+def _examine_clock(clock: DiscordClock) -> list[Finding]:
+    """Whether the clock of this machine is right, by what Discord just told."""
+    seconds = round(clock.difference.total_seconds())
+    if abs(clock.difference) <= TOLERANCE:
+        return []
+    off = (
+        warn(
+            "The clock of this machine is {seconds} s ahead of Discord's. The bot goes by "
+            "Discord's, but times in the log are wrong: let the machine set its clock by the "
+            "network (timedatectl set-ntp true).",
+            seconds=seconds,
+        )
+        if seconds > 0
+        else warn(
+            "The clock of this machine is {seconds} s behind Discord's. The bot goes by "
+            "Discord's, but times in the log are wrong: let the machine set its clock by the "
+            "network (timedatectl set-ntp true).",
+            seconds=-seconds,
+        )
+    )
+    return [off]
 
 
 def _examine_application(

@@ -122,6 +122,18 @@ async def test_a_server_for_commands_that_the_bot_is_not_in_is_told(
     assert found.marked("warning") == []
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(-600, "ahead of Discord's"), (600, "behind Discord's")]
+)
+async def test_a_clock_that_is_off_is_told(
+    patient: Patient, server: DiscordServer, seconds: float, words: str
+) -> None:
+    server.clock.advance(seconds)
+    line = (await patient.examine()).the("warning", words)
+    assert any(f"is {number} s {words}" in line for number in (599, 600, 601))
+    assert "set-ntp" in line
+
+
 @pytest.mark.parametrize("is_own", [False, True])
 async def test_commands_that_discord_lacks_are_named(
     patient: Patient, server: DiscordServer, guild: Guild, is_own: bool

@@ -12,7 +12,7 @@ from bot.client.chat_bot import ChatBot, no_voice_warnings
 from bot.client.discord_clock import DiscordClock
 from bot.client.http_trace import tracing
 from bot.errors import UnavailableError, WrongSettingsError
-from bot.settings.settings import TOKEN_SHAPE
+from bot.settings.bot_token import is_bot_token, not_a_token
 
 logger = logging.getLogger(__name__)
 
@@ -66,11 +66,8 @@ async def logged_in(token: str, clock: DiscordClock | None = None) -> AsyncItera
 
 
 async def _log_in(bot: discord.Client, token: str) -> None:
-    if not TOKEN_SHAPE.fullmatch(token):
-        raise WrongSettingsError(
-            "DISCORD_TOKEN does not look like a token: copy it again from the Bot page of the "
-            "Discord developer portal, without “Bot ” before it and without spaces."
-        )
+    if not is_bot_token(token):
+        raise not_a_token("DISCORD_TOKEN", token)
     if bot.is_closed():
         return
     try:

@@ -11,6 +11,7 @@ from bot.startup.single_instance import only_instance
 from tests.discord_server.errors import Refusal
 from tests.discord_server.faults import Hold
 from tests.discord_server.intents import Intent
+from tests.discord_server.platform import token_of
 from tests.discord_server.server import DiscordServer
 from tests.discord_server.state import Guild
 from tests.doctor.patient import Patient
@@ -27,12 +28,15 @@ async def test_the_bot_is_introduced_by_one_login(patient: Patient, server: Disc
     assert server.gateway.identifies == []
 
 
+WRONG_TOKEN = token_of(123456789012345678)
+
+
 async def test_a_wrong_token_is_told_and_not_shown(patient: Patient) -> None:
-    found = await patient.examine(DISCORD_TOKEN="bm90.our.token-of-today")
+    found = await patient.examine(DISCORD_TOKEN=WRONG_TOKEN)
     assert found.exit_code == 78
     (line,) = found.marked("fault")
     assert "Discord refuses DISCORD_TOKEN: make a new one on the Bot page" in line
-    assert "token-of-today" not in "\n".join(found.lines)
+    assert WRONG_TOKEN not in "\n".join(found.lines)
     found.the("ok", "There is no database")
 
 

@@ -1,5 +1,6 @@
 """Settings: what is set, what is refused, and how that is said."""
 
+import base64
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +14,10 @@ from bot.dialogue.sampling import BOUNDS, SamplingParams
 from bot.errors import EXIT_WRONG_SETTINGS, SeveralWrongSettingsError, WrongSettingsError
 from bot.settings.env_file import exposed_to_others
 from bot.settings.settings import EMBEDDED_MODEL, VARIABLES, Settings, load_settings
+from tests.discord_server.platform import token_of
 
 EXAMPLE = Path(__file__).parent.parent.parent / ".env.example"
+TOKEN = token_of(123456789012345678)
 NO_FILE = Path("/nonexistent/.env")
 OF_THE_MODEL = {"CONTEXT_TURNS", "NO_REPEAT_NGRAM_SIZE", "NO_REPEAT_OWN_NGRAM_SIZE"}
 
@@ -99,17 +102,44 @@ def test_switches_are_switched_on_by_the_usual_words(word: str) -> None:
     assert load(MESSAGE_CONTENT=word).message_content is True
 
 
-@pytest.mark.parametrize("token", ["Bot canary.token", "canary token", "canary…token"])
+@pytest.mark.parametrize(
+    "token",
+    ["Bot canary.token", "canary token", "canary…token", "canary", "mfa.canary", TOKEN[:50]],
+)
 def test_what_cannot_be_a_token_is_refused_without_repeating_it(token: str) -> None:
     sentence = complaint(DISCORD_TOKEN=token)
     assert sentence.startswith("DISCORD_TOKEN is not a token")
     assert "canary" not in sentence
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("0123456789abcdef" * 4, "the Public Key of your application"),
+        ("123456789012345678", "but an id, as the Application ID"),
+        ("canary-canary_canary-canary_cana", "looks like the Client Secret of the page OAuth2"),
+    ],
+)
+def test_what_was_copied_in_place_of_the_token_is_named(text: str, words: str) -> None:
+    sentence = complaint(DISCORD_TOKEN=text)
+    assert sentence.startswith("DISCORD_TOKEN is not a token")
+    assert words in sentence
+    assert "press Reset Token on the page Bot" in sentence
+    assert text not in sentence
+
+
+@pytest.mark.parametrize("bot_id", [12345678901234567, 123456789012345678, 1234567890123456789])
+@pytest.mark.parametrize("num_signed", [27, 38, 68])
+def test_tokens_of_every_age_are_taken(bot_id: int, num_signed: int) -> None:
+    owner = base64.urlsafe_b64encode(str(bot_id).encode()).decode().rstrip("=")
+    token = f"{owner}.Gh-_Kl.{'aZ0_-' * 20:.{num_signed}}"
+    assert load(DISCORD_TOKEN=token).discord_token is not None
+
+
 def test_quotes_around_a_value_are_no_part_of_it() -> None:
-    token = load(DISCORD_TOKEN="'abc.def'").discord_token
+    token = load(DISCORD_TOKEN=f"'{TOKEN}'").discord_token
     assert token is not None
-    assert token.get_secret_value() == "abc.def"
+    assert token.get_secret_value() == TOKEN
 
 
 @pytest.mark.parametrize(
@@ -238,9 +268,9 @@ def test_a_secret_is_in_no_sentence_and_in_no_printed_settings(text: str) -> Non
 
 def test_what_must_not_be_logged_is_known() -> None:
     settings = load(
-        DISCORD_TOKEN="the.token", HISTORY_KEY="the-key", DATABASE_URL="postgres://u:p%40ss@h/n"
+        DISCORD_TOKEN=TOKEN, HISTORY_KEY="the-key", DATABASE_URL="postgres://u:p%40ss@h/n"
     )
-    assert set(settings.secrets) == {"the.token", "the-key", "p%40ss", "p@ss"}
+    assert set(settings.secrets) == {TOKEN, "the-key", "p%40ss", "p@ss"}
 
 
 def test_the_example_names_every_setting_with_its_default() -> None:

@@ -141,7 +141,9 @@ def unread_lines(num_unread: int, locale: str) -> list[str]:
     """How many events were left out because they could not be read; no line where none was."""
     if not num_unread:
         return []
-    line = say("**Events** from Discord that I couldn't read: {number}", locale, number=num_unread)
+    line = say(
+        "**Events**: of those that Discord sent I couldn't read {number}", locale, number=num_unread
+    )
     return [line]
 
 

@@ -63,14 +63,14 @@ def test_how_far_back_the_last_prompt_reached_is_told() -> None:
 
 def test_events_that_could_not_be_read_are_told_only_where_there_were_some() -> None:
     assert unread_lines(0, "en-US") == []
-    assert unread_lines(3, "en-US") == ["**Events** from Discord that I couldn't read: 3"]
+    assert unread_lines(3, "en-US") == ["**Events**: of those that Discord sent I couldn't read 3"]
 
 
 async def test_status_counts_the_events_that_could_not_be_read(tmp_path: Path) -> None:
     async with commands_world(tmp_path) as world:
         world.env.backend.emit("MESSAGE_UPDATE", {"id": "1", "channel_id": "2", "embeds": []})
         text = text_of(await world.alice.slash(world.channel, "status"))
-    assert "that I couldn't read: 1" in text
+    assert "I couldn't read 1" in text
 
 
 async def test_status_tells_of_the_model_the_queue_and_this_place(tmp_path: Path) -> None:

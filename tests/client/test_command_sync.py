@@ -1,7 +1,7 @@
 """Which commands Discord has is asked of Discord: it alone knows what became of them."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -14,6 +14,7 @@ from tests.discord_server.server import DiscordServer
 from tests.discord_server.state import Json
 from tests.fakes import ScriptedEngine
 
+Start = Callable[..., Awaitable[None]]
 COMMANDS = "/applications/*/commands"
 ENTRY_POINT: Json = {
     "id": "77",
@@ -33,9 +34,7 @@ ENTRY_POINT: Json = {
 
 
 @pytest.fixture
-def start(
-    database: Database, engine: ScriptedEngine, server: DiscordServer
-) -> Callable[..., object]:
+def start(database: Database, engine: ScriptedEngine, server: DiscordServer) -> Start:
     async def log_in(**options: object) -> None:
         """Start the bot as far as it comes before it connects."""
         settings = Settings.model_validate(options)
@@ -51,7 +50,7 @@ def asked(server: DiscordServer, method: str) -> int:
 
 
 async def test_commands_that_discord_has_are_looked_at_once_and_not_sent(
-    server: DiscordServer, start: Callable[..., object]
+    server: DiscordServer, start: Start
 ) -> None:
     await start()
     assert (asked(server, "GET"), asked(server, "PUT")) == (1, 1)
@@ -61,7 +60,7 @@ async def test_commands_that_discord_has_are_looked_at_once_and_not_sent(
 
 
 async def test_copies_of_a_development_server_are_looked_at_once_and_not_sent(
-    server: DiscordServer, start: Callable[..., object]
+    server: DiscordServer, start: Start
 ) -> None:
     guild = server.add_guild("Home")
     await start()
@@ -126,7 +125,7 @@ def nothing(_: list[Json]) -> list[Json]:
 )
 async def test_what_another_program_changed_is_ours_again_after_the_next_start(
     server: DiscordServer,
-    start: Callable[..., object],
+    start: Start,
     change: Callable[[list[Json]], list[Json]],
 ) -> None:
     await start()
@@ -140,7 +139,7 @@ async def test_what_another_program_changed_is_ours_again_after_the_next_start(
 
 @pytest.mark.parametrize("has_own_server", [False, True])
 async def test_the_entry_point_of_an_activity_stays(
-    server: DiscordServer, start: Callable[..., object], has_own_server: bool
+    server: DiscordServer, start: Start, has_own_server: bool
 ) -> None:
     options = {"dev_guild_id": server.add_guild("Home").id} if has_own_server else {}
     server.world.commands[None] = [{**ENTRY_POINT, "application_id": str(server.bot.id)}]

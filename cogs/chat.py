@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from collections.abc import Awaitable
+from datetime import timedelta
 from typing import TypeVar
 
 import discord
@@ -11,6 +11,7 @@ from discord.ext import commands
 
 from bot.client.chat_bot import ChatBot
 from bot.delivery.admission import Admission
+from bot.delivery.clocks import Clock
 from bot.delivery.delivery import Delivery
 from bot.delivery.look_back import LookBack
 from bot.delivery.outbox import NONCE_MEMORY
@@ -54,7 +55,7 @@ class Chat(commands.Cog):
         servers: ServerStore,
         look_back: LookBack,
         settings: Settings,
-        clock: Callable[[], datetime] = discord.utils.utcnow,
+        clock: Clock,
     ) -> None:
         self._client = client
         self._delivery = delivery
@@ -245,5 +246,6 @@ async def setup(bot: ChatBot) -> None:
             servers=services.servers,
             look_back=services.look_back,
             settings=services.settings,
+            clock=bot.clock.now,
         )
     )

@@ -1,16 +1,18 @@
 """/status: what runs here, how busy it is, and what is remembered of this place."""
 
 from dataclasses import replace
+from datetime import datetime
 from math import isfinite
 
 import discord
 from discord import app_commands
 from discord.app_commands import locale_str
 from discord.ext import commands
-from discord.utils import format_dt, utcnow
+from discord.utils import format_dt
 
 from bot.answering.ports import HistoryStore, ScopeStatus
 from bot.client.chat_bot import ChatBot
+from bot.client.event_guard import EventGuard
 from bot.engine.protocol import NUM_COUNTED, Engine, EngineInfo, EngineLoad
 from bot.errors import StoreUnavailableError
 from bot.texts import explain, say
@@ -24,24 +26,29 @@ NUM_REVISION_CHARS = 8  # of a commit's hash: enough to tell it apart
 class StatusCommands(commands.Cog):
     """Answers what people ask when a reply is slow or strange.
 
-    `client` knows the connection; `license_id`: see Foundation.
+    `client` knows the connection, `events` what of it could not be read; `license_id`: see
+    Foundation.
     """
 
     def __init__(
         self,
+        *,
         client: discord.Client,
+        events: EventGuard,
+        started_at: datetime,
         engine: Engine,
         license_id: str,
         store: HistoryStore,
         history: str,
     ) -> None:
         self._client = client
+        self._events = events
         self._engine = engine
         self._info = replace(engine.info, model=model_name(engine.info.model))
         self._license_id = license_id
         self._store = store
         self._history = history
-        self._started_at = utcnow()
+        self._started_at = started_at
 
     @app_commands.command(
         name="status", description=locale_str("How I am: model, queue, and what I remember here")
@@ -55,6 +62,7 @@ class StatusCommands(commands.Cog):
             queue_line(load, locale),
             cache_line(load, locale),
             self._connection_line(locale),
+            *unread_lines(self._events.num_unread, locale),
             await self._memory_line(interaction, locale),
         ]
         await tell(interaction, "\n".join(lines))
@@ -129,6 +137,16 @@ def cache_line(load: EngineLoad, locale: str) -> str:
     )
 
 
+def unread_lines(num_unread: int, locale: str) -> list[str]:
+    """How many events were left out because they could not be read; no line where none was."""
+    if not num_unread:
+        return []
+    line = say(
+        "**Events**: of those that Discord sent I couldn't read {number}", locale, number=num_unread
+    )
+    return [line]
+
+
 def memory_line(remembered: ScopeStatus, locale: str) -> str:
     """What is remembered of this place, and how far back the last prompt reached."""
     if not remembered.num_turns:
@@ -156,10 +174,12 @@ async def setup(bot: ChatBot) -> None:
     services = bot.services
     await bot.add_cog(
         StatusCommands(
-            bot,
-            services.engine,
-            services.license_id,
-            services.history,
-            services.settings.history,
+            client=bot,
+            events=bot.events,
+            started_at=bot.clock.now(),
+            engine=services.engine,
+            license_id=services.license_id,
+            store=services.history,
+            history=services.settings.history,
         )
     )

@@ -15,7 +15,10 @@ from bot.answering.erasures import Erasures
 from bot.answering.ports import HistoryStore, SamplingStore
 from bot.answering.text_completion import TextCompleter
 from bot.client.command_sync import sync_commands
+from bot.client.discord_clock import DiscordClock
+from bot.client.event_guard import EventGuard
 from bot.client.global_limit import GlobalLimit
+from bot.client.http_trace import tracing
 from bot.delivery.admission import Admission
 from bot.delivery.delivery import Delivery
 from bot.delivery.look_back import LookBack
@@ -77,15 +80,22 @@ class GatedTree(app_commands.CommandTree["ChatBot"]):
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
         """Whether the command may be used; the gate has said why not."""
+        if not self.client.events.can_read(interaction):
+            return False
         return self.client.admits is None or await self.client.admits(interaction)
 
 
 class ChatBot(commands.Bot):
-    """The bot on Discord; the cogs do the talking."""
+    """The bot on Discord; the cogs do the talking. `clock` is Discord's, told of every answer."""
 
-    def __init__(self, services: Services, extensions: tuple[str, ...] = EXTENSIONS) -> None:
-        # The bot does not speak: no warnings about libraries for voice in the log.
-        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
+    def __init__(
+        self,
+        services: Services,
+        extensions: tuple[str, ...] = EXTENSIONS,
+        clock: DiscordClock | None = None,
+    ) -> None:
+        no_voice_warnings()
+        self.clock = clock or DiscordClock()
         self.global_limit = GlobalLimit()
         super().__init__(
             command_prefix=commands.when_mentioned,
@@ -103,10 +113,12 @@ class ChatBot(commands.Bot):
             chunk_guilds_at_startup=False,
             max_messages=None,
             max_ratelimit_timeout=60.0,
-            http_trace=self.global_limit.trace_config(),
+            http_trace=tracing(self.global_limit.look, self.clock.look),
             # How long to wait for one more server before we call ourselves ready.
             guild_ready_timeout=0.5,
         )
+        self.events = EventGuard()
+        self.events.protect(self)
         self.services = services
         self._extension_names = extensions
         self._was_ready = False
@@ -129,7 +141,7 @@ class ChatBot(commands.Bot):
             await self.load_extension(name)
         services = self.services
         await sync_commands(
-            self.tree, services.servers, self.application_id, services.settings.dev_guild_id
+            self.tree, services.servers, self.application_id or 0, services.settings.dev_guild_id
         )
 
     async def _owns_database(self) -> bool:
@@ -156,7 +168,8 @@ class ChatBot(commands.Bot):
             super().dispatch(event_name, *args, **kwargs)
 
     async def on_message(self, message: discord.Message) -> None:
-        """Do nothing: there are no commands by prefix, and the chat cog listens for itself."""
+        """Note the time only: no command has a prefix, and the chat cog listens for itself."""
+        self.clock.heard(message.created_at)
 
     async def on_ready(self) -> None:
         """Say who we are; Discord sends this after every new connection."""
@@ -166,6 +179,11 @@ class ChatBot(commands.Bot):
         self._was_ready = True
         logger.info("Invite me: %s", invitation(self.application_id or 0))
         logger.info("Ready: %s (%s) in %s servers.", self.user, self.user.id, len(self.guilds))
+
+
+def no_voice_warnings() -> None:
+    """Keep discord.py from telling of libraries for voice: the bot does not speak."""
+    discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
 
 
 def invitation(application_id: int) -> str:

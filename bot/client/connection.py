@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 import aiohttp
 import discord
 
-from bot.client.chat_bot import ChatBot
+from bot.client.chat_bot import ChatBot, no_voice_warnings
+from bot.client.discord_clock import DiscordClock
+from bot.client.http_trace import tracing
 from bot.errors import UnavailableError, WrongSettingsError
-from bot.settings.settings import TOKEN_SHAPE
+from bot.settings.bot_token import is_bot_token, not_a_token
 
 logger = logging.getLogger(__name__)
 
@@ -48,22 +50,24 @@ async def check_token(token: str) -> None:
 
 
 @asynccontextmanager
-async def logged_in(token: str) -> AsyncIterator[discord.Client]:
+async def logged_in(token: str, clock: DiscordClock | None = None) -> AsyncIterator[discord.Client]:
     """A client that can ask Discord, and does not connect; its `application` is known.
 
+    `clock` is told of its answers.
     Raises WrongSettingsError and UnavailableError, like `run_client`.
     """
-    async with discord.Client(intents=discord.Intents.none()) as asker:
+    no_voice_warnings()
+    intents = discord.Intents.none()
+    intents.guilds = True  # without it discord.py warns; what never connects hears of none
+    trace = tracing(*([clock.look] if clock else []))
+    async with discord.Client(intents=intents, http_trace=trace) as asker:
         await _log_in(asker, token)
         yield asker
 
 
 async def _log_in(bot: discord.Client, token: str) -> None:
-    if not TOKEN_SHAPE.fullmatch(token):
-        raise WrongSettingsError(
-            "DISCORD_TOKEN does not look like a token: copy it again from the Bot page of the "
-            "Discord developer portal, without “Bot ” before it and without spaces."
-        )
+    if not is_bot_token(token):
+        raise not_a_token("DISCORD_TOKEN", token)
     if bot.is_closed():
         return
     try:

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from types import SimpleNamespace
 
 import aiohttp
 
@@ -24,19 +23,8 @@ class GlobalLimit:
         """How long ago the limit was last met; infinity where it never was."""
         return self._clock() - self._met_at
 
-    def trace_config(self) -> aiohttp.TraceConfig:
-        """What looks at every answer of a client: its `http_trace`."""
-        trace = aiohttp.TraceConfig()
-        trace.on_request_end.append(self._look)
-        return trace
-
-    async def _look(
-        self,
-        _session: aiohttp.ClientSession,
-        _context: SimpleNamespace,
-        request: aiohttp.TraceRequestEndParams,
-    ) -> None:
-        response = request.response
+    def look(self, response: aiohttp.ClientResponse, _took_seconds: float) -> None:
+        """Look at an answer; see bot.client.http_trace."""
         if response.status == HTTPStatus.TOO_MANY_REQUESTS and _is_global(response):
             self._met_at = self._clock()
 

@@ -4,8 +4,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
+from bot.delivery.clocks import Clock, utc_now
 from bot.delivery.ports import (
     Courier,
     InboxStore,
@@ -26,16 +27,10 @@ NONCE_MEMORY = timedelta(minutes=2)
 PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, *(30.0,) * 29)
 
 Pause = Callable[[float], Awaitable[None]]
-Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """The time of the wall clock, in UTC."""
-    return datetime.now(UTC)
 
 
 class Outbox:
-    """The way of a reply out. `pause` waits some seconds; `clock` gives the time in UTC."""
+    """The way of a reply out. `pause` waits some seconds; `clock` is compared with Discord's."""
 
     def __init__(
         self,

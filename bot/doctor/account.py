@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterator
 import discord
 
 from bot.client.chat_bot import invitation
+from bot.client.command_sync import OWN_NAMES, registered_names
 from bot.client.connection import UNREACHABLE, logged_in, unreachable
+from bot.client.discord_clock import TOLERANCE, DiscordClock
 from bot.doctor.channels import examine_channels
 from bot.doctor.findings import Finding, fault, faults, ok, warn
 from bot.errors import StartError, WrongSettingsError
@@ -28,12 +30,15 @@ async def ask_discord(
     token = settings.discord_token.get_secret_value()
     findings: list[Finding] = []
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS), logged_in(token) as client:
+        clock = DiscordClock()
+        async with asyncio.timeout(PATIENCE_SECONDS), logged_in(token, clock) as client:
+            findings += _examine_clock(clock)
             if client.application is not None:
                 findings += _examine_application(client.application, settings, unsure)
             if is_running(token):
                 findings.append(ok("Banter is running with this token now."))
             findings += await _examine_own_server(client, settings)
+            findings += await _examine_commands(client, settings)
             findings += await examine_channels(client, settings, channel_ids)
     except TimeoutError:
         silence = fault(
@@ -47,6 +52,29 @@ async def ask_discord(
     except StartError as error:
         findings += faults(error)
     return findings
+
+
+def _examine_clock(clock: DiscordClock) -> list[Finding]:
+    """Whether the clock of this machine is right, by what Discord just told."""
+    seconds = round(clock.difference.total_seconds())
+    if abs(clock.difference) <= TOLERANCE:
+        return []
+    off = (
+        warn(
+            "The clock of this machine is {seconds} s ahead of Discord's. The bot goes by "
+            "Discord's, but times in the log are wrong: let the machine set its clock by the "
+            "network (timedatectl set-ntp true).",
+            seconds=seconds,
+        )
+        if seconds > 0
+        else warn(
+            "The clock of this machine is {seconds} s behind Discord's. The bot goes by "
+            "Discord's, but times in the log are wrong: let the machine set its clock by the "
+            "network (timedatectl set-ntp true).",
+            seconds=-seconds,
+        )
+    )
+    return [off]
 
 
 def _examine_application(
@@ -126,4 +154,24 @@ async def _examine_own_server(client: discord.Client, settings: Settings) -> lis
             id=settings.dev_guild_id,
         )
         return [stranger]
+    return []
+
+
+async def _examine_commands(client: discord.Client, settings: Settings) -> list[Finding]:
+    """Whether Discord has the slash commands, by their names: nothing is loaded to compare more."""
+    try:
+        found = await registered_names(
+            client.http, client.application_id or 0, settings.dev_guild_id
+        )
+    except (discord.NotFound, discord.Forbidden):
+        return []  # in a server that the bot is not in: that was told
+    if not found:
+        return [ok("Discord has no slash commands of the bot yet: it sends them when it starts.")]
+    if missing := sorted(OWN_NAMES - found):
+        others = warn(
+            "Discord lacks slash commands of the bot ({names}): another program with this token "
+            "has overwritten them, or they are new. Start the bot again, and it sends them.",
+            names=", ".join(f"/{name}" for name in missing),
+        )
+        return [others]
     return []

@@ -24,7 +24,7 @@ from bot.errors import UnavailableError
 from bot.playground.outside_engine import OutsideEngine
 from bot.settings.settings import DATA_FOLDER, Settings
 from bot.startup.app import compose, unless
-from bot.startup.foundation import Foundation, forgetting, open_foundation
+from bot.startup.foundation import Foundation, forgetting, open_foundation, retention_of
 from bot.startup.stopping import heeded_signals
 from bot.texts import language_of
 
@@ -87,7 +87,7 @@ async def serve_playground(
         foundation = await unless(stop, opening)
         if foundation is None:
             return 0
-        await stack.enter_async_context(forgetting(foundation))
+        await stack.enter_async_context(forgetting(retention_of(foundation)))
         world = await stack.enter_async_context(open_world(foundation))
         direct = await stack.enter_async_context(open_page(world, world.user, port, locale))
         server = await stack.enter_async_context(open_page(world, world.member, port, locale))

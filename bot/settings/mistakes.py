@@ -5,6 +5,7 @@ from typing import Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from bot.errors import WrongSettingsError
+from bot.settings.bot_token import not_a_token
 from bot.texts import mark
 
 MAX_SHOWN = 80  # characters of a wrong value that are repeated in its sentence
@@ -14,11 +15,7 @@ def mistake_of(field_name: str, field: FieldInfo, value: str) -> WrongSettingsEr
     """The sentence for a field that refused `value`; a secret is not repeated."""
     name = field_name.upper()
     if field_name == "discord_token":
-        return WrongSettingsError(
-            "{name} is not a token: copy it from the page Bot of your application as it is, "
-            "without the word Bot before it.",
-            name=name,
-        )
+        return not_a_token(name, value)
     if field_name == "database_url":  # beyond its scheme it may hold a password
         scheme, found, _ = value.partition("://")
         return WrongSettingsError(

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 
 from bot.dialogue.sampling import BOUNDS, SamplingParams
 from bot.errors import SeveralWrongSettingsError, WrongSettingsError
+from bot.settings.bot_token import is_bot_token
 from bot.settings.env_file import ENV_FILE, misspelt, read_variables
 from bot.settings.mistakes import mistake_of
 
@@ -36,7 +37,6 @@ DRIVERS = {  # what people write -> the asynchronous driver that the store needs
     "postgresql": "postgresql+asyncpg",
 }
 MAX_PORT = 65_535
-TOKEN_SHAPE = re.compile(r"[A-Za-z0-9._-]+")
 # user:password@host:port/name?more=…, as SQLAlchemy reads it: brackets in a password are fine.
 _SERVER = re.compile(
     r"(?:[^:/@]*(?::(?P<password>[^@]*))?@)?"
@@ -59,7 +59,7 @@ def _split_ids(value: object) -> object:
 
 
 def _check_token(value: object) -> object:
-    if isinstance(value, str) and not TOKEN_SHAPE.fullmatch(value):
+    if isinstance(value, str) and not is_bot_token(value):
         raise ValueError("not a token")
     return value
 

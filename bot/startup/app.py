@@ -16,7 +16,9 @@ from typing import TypeVar
 
 from bot.client.chat_bot import ChatBot, Services
 from bot.client.connection import check_token, run_client
+from bot.client.discord_clock import DiscordClock
 from bot.delivery.admission import Admission, AdmissionLimits
+from bot.delivery.clocks import Clock, utc_now
 from bot.delivery.delivery import Delivery
 from bot.delivery.look_back import LookBack
 from bot.delivery.outbox import Outbox
@@ -24,7 +26,7 @@ from bot.engine.thread import is_any_left
 from bot.errors import EXIT_RESTART, EXIT_UNAVAILABLE, WrongSettingsError
 from bot.settings.settings import DATA_FOLDER, Settings
 from bot.startup.building import build_conversation, build_text_completer
-from bot.startup.foundation import Foundation, forgetting, open_foundation
+from bot.startup.foundation import Foundation, forgetting, open_foundation, retention_of
 from bot.startup.heartbeat import heartbeat
 from bot.startup.model_folder import must_be_fetched
 from bot.startup.single_instance import only_instance
@@ -121,21 +123,28 @@ async def _open_bot(settings: Settings, token: str) -> AsyncIterator[Opened]:
     with only_instance(token) as locks:
         if must_be_fetched(settings):
             await check_token(token)  # a wrong token is told before a large model is fetched
-        async with open_foundation(settings) as foundation, forgetting(foundation):
-            lease = SqlLease(foundation.database)
-            bot = ChatBot(compose(foundation, origin="discord", lease=lease))
-            try:
-                yield Opened(bot, Watch(locks=locks, file=foundation.database_file, lease=lease))
-            finally:
-                await lease.close()
+        clock = DiscordClock()
+        async with open_foundation(settings) as foundation:
+            # What is too old is judged by Discord's clock, once it is known.
+            retention = retention_of(foundation, clock=clock.now, is_sure=True)
+            lease = SqlLease(foundation.database, clock=clock.now)
+            async with forgetting(retention, after=clock.known):
+                services = compose(foundation, origin="discord", clock=clock.now, lease=lease)
+                watch = Watch(locks=locks, file=foundation.database_file, lease=lease)
+                try:
+                    yield Opened(ChatBot(services, clock=clock), watch)
+                finally:
+                    await lease.close()
 
 
-def compose(foundation: Foundation, origin: str, lease: SqlLease | None = None) -> Services:
-    """Put the services of a Discord bot together; opens nothing."""
+def compose(
+    foundation: Foundation, origin: str, clock: Clock = utc_now, lease: SqlLease | None = None
+) -> Services:
+    """Put the services of a Discord bot together; opens nothing. `clock`: see DiscordClock."""
     settings, database = foundation.settings, foundation.database
-    history = SqlHistory(database, origin=origin)
+    history = SqlHistory(database, origin=origin, clock=clock)
     sampling = SqlSampling(database)
-    inbox = SqlInbox(database, lease=lease)
+    inbox = SqlInbox(database, clock=clock, lease=lease)
     limits = AdmissionLimits(
         max_queue=settings.max_queue,
         max_pending=settings.max_pending_per_user,
@@ -149,7 +158,7 @@ def compose(foundation: Foundation, origin: str, lease: SqlLease | None = None) 
         inbox=inbox,
         history=history,
         admission=admission,
-        outbox=Outbox(inbox),
+        outbox=Outbox(inbox, clock=clock),
     )
     return Services(
         conversation=conversation,
@@ -159,8 +168,10 @@ def compose(foundation: Foundation, origin: str, lease: SqlLease | None = None) 
         admission=admission,
         history=history,
         sampling=sampling,
-        servers=SqlServers(database),
-        privacy=SqlPrivacy(database, mark_age=timedelta(minutes=settings.catch_up_minutes)),
+        servers=SqlServers(database, clock=clock),
+        privacy=SqlPrivacy(
+            database, mark_age=timedelta(minutes=settings.catch_up_minutes), clock=clock
+        ),
         engine=foundation.engine,
         completer=build_text_completer(foundation),
         settings=settings,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.answering.erasures import Erasures
+from bot.delivery.clocks import Clock, utc_now
 from bot.dialogue.blocked import load_blocked_words
 from bot.engine.checkpoints.checkpoint import license_of
 from bot.engine.checks import EngineLimits
@@ -161,15 +162,29 @@ def _least_threads(settings: Settings) -> int:
     return num_models * (settings.num_threads or 1)
 
 
-def retention_of(foundation: Foundation) -> Retention:
-    """What deletes old turns from the database of `foundation`."""
-    return Retention(foundation.database, retention_days=foundation.settings.retention_days)
+def retention_of(
+    foundation: Foundation, *, clock: Clock = utc_now, is_sure: bool = False
+) -> Retention:
+    """What deletes old turns from the database of `foundation`; the rest: see Retention."""
+    days = foundation.settings.retention_days
+    return Retention(foundation.database, retention_days=days, clock=clock, is_sure=is_sure)
 
 
 @asynccontextmanager
-async def forgetting(foundation: Foundation) -> AsyncIterator[None]:
-    """Delete what is old while the block runs, and the event loop with it without a pause."""
-    sweeping = asyncio.create_task(retention_of(foundation).run())
+async def forgetting(
+    retention: Retention, *, after: asyncio.Event | None = None
+) -> AsyncIterator[None]:
+    """Delete what is old while the block runs, and the event loop with it without a pause.
+
+    Nothing is deleted before `after` is set.
+    """
+
+    async def sweep() -> None:
+        if after is not None:
+            await after.wait()
+        await retention.run()
+
+    sweeping = asyncio.create_task(sweep())
     try:
         yield
     finally:

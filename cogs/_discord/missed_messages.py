@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import aiohttp
 import discord
 
+from bot.delivery.clocks import Clock
 from bot.delivery.look_back import LookBack
 from bot.delivery.ports import Spot
 from bot.dialogue.text import is_blank
@@ -48,7 +49,7 @@ class MissedMessages:
         outgoing: Outgoing,
         settings: Settings,
         obstacle: Obstacle,
-        clock: Callable[[], datetime],
+        clock: Clock,
     ) -> None:
         self._client = client
         self._look_back = look_back

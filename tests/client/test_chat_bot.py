@@ -158,7 +158,31 @@ async def test_copies_that_cannot_be_cleared_are_tried_again_unless_we_left_that
     assert (len(uploads(stage)) > before) is is_tried_again
 
 
-async def test_without_a_memory_the_commands_are_sent_again(
+async def test_commands_that_another_program_overwrote_come_back(
+    stage: Stage, database: Database
+) -> None:
+    everywhere, backend = None, stage.env.backend
+    names = set(backend.commands[everywhere])
+    backend.register_commands(everywhere, [{"name": "theirs", "description": "not ours"}])
+    await restart(stage, database)
+    assert set(backend.commands[everywhere]) == names
+    assert len(uploads(stage)) == 2
+
+
+async def test_what_an_earlier_version_noted_of_a_development_server_is_understood(
+    stage: Stage, database: Database
+) -> None:
+    development = stage.guild.id
+    await restart(stage, database, dev_guild_id=development)
+    key = f"commands:{stage.bot.application_id}"
+    assert await stage.services.servers.setting(0, key) == str(development)
+    await stage.services.servers.save_setting(0, key, f"{development}:{'0' * 64}")
+    await restart(stage, database)
+    assert not stage.env.backend.commands[development]
+    assert await stage.services.servers.setting(0, key) == "0"
+
+
+async def test_without_a_memory_nothing_is_sent_that_discord_has(
     stage: Stage, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: object) -> None:
@@ -167,7 +191,7 @@ async def test_without_a_memory_the_commands_are_sent_again(
     monkeypatch.setattr(SqlServers, "setting", away)
     monkeypatch.setattr(SqlServers, "save_setting", away)
     await restart(stage, database)
-    assert len(uploads(stage)) == 2
+    assert len(uploads(stage)) == 1
 
 
 async def test_commands_that_discord_does_not_take_do_not_stop_the_bot(
@@ -180,7 +204,7 @@ async def test_commands_that_discord_does_not_take_do_not_stop_the_bot(
     async def refuse(*_: object, **__: object) -> None:
         raise discord.RateLimited(3600.0)
 
-    monkeypatch.setattr(app_commands.CommandTree, "sync", refuse)
+    monkeypatch.setattr(discord.http.HTTPClient, "bulk_upsert_global_commands", refuse)
     async with open_stage(ChatBot(build_services(database, engine, settings)), engine) as stage:
         await stage.alice.send(stage.channel, f"{stage.us} hello")
         assert len(stage.texts()) == 1

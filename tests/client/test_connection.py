@@ -12,7 +12,7 @@ import yarl
 from aiohttp import web
 
 from bot.client.chat_bot import ChatBot
-from bot.client.connection import run_client
+from bot.client.connection import check_token, run_client
 from bot.errors import (
     EXIT_UNAVAILABLE,
     EXIT_WRONG_SETTINGS,
@@ -23,9 +23,10 @@ from bot.errors import (
 from bot.settings.settings import Settings
 from bot.store.database.database import Database
 from tests.cogs.stage import build_services
+from tests.discord_server.platform import token_of
 from tests.fakes import ScriptedEngine
 
-TOKEN = "abc.def-ghi_jkl"
+TOKEN = token_of(123456789012345678)
 USER = {"id": "1", "username": "banter", "discriminator": "0", "avatar": None}
 
 
@@ -49,6 +50,7 @@ class Door:
         application = web.Application()
         application.router.add_get("/api/v10/users/@me", self._me)
         application.router.add_get("/api/v10/oauth2/applications/@me", self._application)
+        application.router.add_get("/api/v10/applications/1/commands", self._commands)
         application.router.add_put("/api/v10/applications/1/commands", self._commands)
         application.router.add_get("/gateway", self._gateway)
         return application
@@ -126,13 +128,25 @@ async def test_a_refused_token_is_tried_once(bot: ChatBot, monkeypatch: pytest.M
     assert bot.is_closed()
 
 
+async def test_a_look_at_the_token_warns_of_nothing_that_is_not_needed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("warn_nacl", "warn_dave"):
+        monkeypatch.setattr(discord.VoiceClient, name, True)
+    door = Door()
+    async with opened(door, monkeypatch):
+        await check_token(TOKEN)
+    assert door.logins == 1
+    assert [one for one in caplog.records if one.levelname == "WARNING"] == []
+
+
 @pytest.mark.parametrize("token", ["Bot abc.def", "abc def", "", "abc\ndef", "äöü", '"abc"'])
 async def test_what_is_no_token_never_leaves_the_machine(
     bot: ChatBot, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
     door = Door()
     async with opened(door, monkeypatch):
-        with pytest.raises(WrongSettingsError, match="does not look like a token"):
+        with pytest.raises(WrongSettingsError, match="DISCORD_TOKEN is not a token"):
             await run_client(bot, token)
     assert door.logins == 0
 

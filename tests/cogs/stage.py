@@ -16,6 +16,7 @@ from bot.answering.reply_maker import ReplyMaker
 from bot.answering.text_completion import TextCompleter
 from bot.client.chat_bot import ChatBot, Services
 from bot.delivery.admission import Admission, AdmissionLimits
+from bot.delivery.clocks import Clock, utc_now
 from bot.delivery.delivery import Delivery
 from bot.delivery.look_back import LookBack
 from bot.delivery.outbox import Outbox
@@ -95,11 +96,13 @@ def _readable(ids: Sequence[int]) -> str:
     return b"".join(end if i == END_OF_TEXT_ID else bytes([i]) for i in ids).decode()
 
 
-def build_services(database: Database, engine: ScriptedEngine, settings: Settings) -> Services:
+def build_services(
+    database: Database, engine: ScriptedEngine, settings: Settings, clock: Clock = utc_now
+) -> Services:
     """What `bot.startup.app` builds, around a scripted engine; nothing waits before another try."""
-    history = SqlHistory(database, origin="discord")
+    history = SqlHistory(database, origin="discord", clock=clock)
     sampling = SqlSampling(database)
-    inbox = SqlInbox(database)
+    inbox = SqlInbox(database, clock=clock)
     erasures = Erasures(engine)
     conversation = Conversation(
         erasures=erasures,
@@ -117,7 +120,7 @@ def build_services(database: Database, engine: ScriptedEngine, settings: Setting
         inbox=inbox,
         history=history,
         admission=admission,
-        outbox=Outbox(inbox, pause=_no_pause),
+        outbox=Outbox(inbox, pause=_no_pause, clock=clock),
     )
     return Services(
         conversation=conversation,
@@ -127,8 +130,10 @@ def build_services(database: Database, engine: ScriptedEngine, settings: Setting
         admission=admission,
         history=history,
         sampling=sampling,
-        servers=SqlServers(database),
-        privacy=SqlPrivacy(database, mark_age=timedelta(minutes=settings.catch_up_minutes)),
+        servers=SqlServers(database, clock=clock),
+        privacy=SqlPrivacy(
+            database, mark_age=timedelta(minutes=settings.catch_up_minutes), clock=clock
+        ),
         engine=engine,
         completer=_completer(engine, settings),
         settings=settings,

@@ -5,7 +5,7 @@ from pathlib import Path
 from bot.answering.ports import ScopeStatus
 from bot.dialogue.turn import Scope
 from bot.engine.protocol import EngineInfo, EngineLoad
-from cogs.status import cache_line, memory_line, model_line, queue_line
+from cogs.status import cache_line, memory_line, model_line, queue_line, unread_lines
 from tests.cogs.commands_bot import AWAY, commands_world, text_of
 
 
@@ -59,6 +59,18 @@ def test_how_far_back_the_last_prompt_reached_is_told() -> None:
     assert line.startswith("**Here**: I remember the last 12 turns")
     assert line.endswith("my last prompt held 180 tokens, from <t:1767268800:f> on")
     assert memory_line(ScopeStatus(2, 9, None), "en-US").endswith("held 9 tokens")
+
+
+def test_events_that_could_not_be_read_are_told_only_where_there_were_some() -> None:
+    assert unread_lines(0, "en-US") == []
+    assert unread_lines(3, "en-US") == ["**Events**: of those that Discord sent I couldn't read 3"]
+
+
+async def test_status_counts_the_events_that_could_not_be_read(tmp_path: Path) -> None:
+    async with commands_world(tmp_path) as world:
+        world.env.backend.emit("MESSAGE_UPDATE", {"id": "1", "channel_id": "2", "embeds": []})
+        text = text_of(await world.alice.slash(world.channel, "status"))
+    assert "I couldn't read 1" in text
 
 
 async def test_status_tells_of_the_model_the_queue_and_this_place(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import simcord
 
 from bot.client.chat_bot import ChatBot
+from bot.client.discord_clock import DiscordClock
 from bot.delivery.ports import Courier
 from bot.settings.settings import Settings
 from bot.store.database.database import Database
@@ -38,7 +39,10 @@ class Absence:
 
     async def end(self, **overrides: object) -> None:
         settings = Settings.model_validate({"cooldown_seconds": 0, **overrides})
-        services = build_services(self._database, self._stage.engine, settings)
+        clock = DiscordClock(host=self._stage.env.now)
+        services = build_services(
+            self._database, self._stage.engine, settings, clock=self._stage.env.now
+        )
         begin, begun = services.delivery.start, asyncio.Event()
 
         async def start(courier: Courier) -> None:
@@ -46,7 +50,7 @@ class Absence:
             begun.set()
 
         self._patch.setattr(services.delivery, "start", start)
-        self._stage.bot = ChatBot(services)
+        self._stage.bot = ChatBot(services, clock=clock)
         await self._stage.env.restart_bot(self._stage.bot)
         await begun.wait()
         await self._stage.env.settle()

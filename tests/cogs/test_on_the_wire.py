@@ -11,7 +11,7 @@ from discord.http import Route
 
 from bot.client.chat_bot import ChatBot
 from bot.client.connection import run_client
-from bot.delivery.outbox import utc_now
+from bot.delivery.clocks import utc_now
 from bot.delivery.ports import MessageGoneError, Part
 from bot.dialogue.turn import Scope, Utterance
 from bot.settings.settings import Settings

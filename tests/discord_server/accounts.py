@@ -1,4 +1,4 @@
-"""The routes about who is who: users, the application, the gateway's address, guilds, commands."""
+"""The routes about who is who: users, the application, the gateway's address, guilds."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ from tests.discord_server.payloads import (
 )
 from tests.discord_server.platform import Platform
 from tests.discord_server.routes import Route
-from tests.discord_server.state import Guild, Json
+from tests.discord_server.state import Guild
 
 _LIMITED_FLAGS = {
     Intent.GUILD_PRESENCES: 1 << 13,
@@ -42,8 +42,6 @@ class AccountRoutes:
     def routes(self) -> Sequence[Route]:
         """Method, path and function of each."""
         guild = "/guilds/{guild_id}"
-        commands = "/applications/{application_id}/commands"
-        guild_commands = "/applications/{application_id}/guilds/{guild_id}/commands"
         return [
             Route("GET", "/gateway", self.gateway),
             Route("GET", "/gateway/bot", self.gateway),
@@ -58,10 +56,6 @@ class AccountRoutes:
             Route("GET", guild + "/channels", self.channels),
             Route("GET", guild + "/roles", self.roles),
             Route("GET", guild + "/members/{user_id}", self.member),
-            Route("GET", commands, self.commands),
-            Route("PUT", commands, self.set_commands),
-            Route("GET", guild_commands, self.commands),
-            Route("PUT", guild_commands, self.set_commands),
         ]
 
     def gateway(self, call: Call) -> Answer:
@@ -167,46 +161,6 @@ class AccountRoutes:
         if guild.left:
             raise RefusedError(MISSING_ACCESS)
         return guild
-
-    def commands(self, call: Call) -> Answer:
-        """GET the application commands, global or of a guild."""
-        return Answer(self._world.commands.get(self._commands_of(call), []))
-
-    def set_commands(self, call: Call) -> Answer:
-        """PUT all application commands; one that keeps its name keeps its id."""
-        guild_id = self._commands_of(call)
-        known = {
-            (one["type"], one["name"]): one["id"] for one in self._world.commands.get(guild_id, [])
-        }
-        commands = [self._registered(one, guild_id, known) for one in call.body]
-        self._world.commands[guild_id] = commands
-        return Answer(commands)
-
-    def _commands_of(self, call: Call) -> int | None:
-        if call.id("application_id") != self._world.application_id:
-            raise RefusedError(MISSING_ACCESS)
-        return self._guild(call).id if "guild_id" in call.variables else None
-
-    def _registered(
-        self, asked: Json, guild_id: int | None, known: dict[tuple[int, str], str]
-    ) -> Json:
-        kind = asked.get("type") or 1
-        needed = asked.get("default_member_permissions")
-        made: Json = {
-            "description": "",
-            "options": [],
-            "dm_permission": True,
-            "nsfw": False,
-            **asked,
-            "type": kind,
-            "default_member_permissions": None if needed is None else str(needed),
-            "id": known.get((kind, asked["name"])) or str(self._world.ids.next()),
-            "application_id": str(self._world.application_id),
-            "version": str(self._world.ids.next()),
-        }
-        if guild_id is not None:
-            made["guild_id"] = str(guild_id)
-        return made
 
 
 def _flags(portal_intents: Intent) -> int:

@@ -57,6 +57,12 @@ NOT_A_TEXT_CHANNEL = Refusal(400, 50008, "Cannot send messages in a non-text cha
 MISSING_PERMISSIONS = Refusal(403, 50013, "Missing Permissions")
 INVALID_WEBHOOK_TOKEN = Refusal(401, 50027, "Invalid Webhook Token")
 THREAD_ARCHIVED = Refusal(400, 50083, "Thread is archived")
+ENTRY_POINT_MISSING = Refusal(
+    400,
+    50240,
+    "You cannot remove this app's Entry Point command in a bulk update operation. Please include "
+    "the Entry Point command in your update request or delete it separately.",
+)
 NO_MUTUAL_GUILD = Refusal(
     403, 50278, "Cannot send messages to this user due to having no mutual guilds"
 )

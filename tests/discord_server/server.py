@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ from aiohttp import web
 
 from tests.discord_server.accounts import AccountRoutes
 from tests.discord_server.callbacks import CallbackRoutes
+from tests.discord_server.command_routes import CommandRoutes
 from tests.discord_server.encounters import InteractionVerbs
 from tests.discord_server.exchange import API, Call
 from tests.discord_server.faults import Faults
@@ -40,6 +42,7 @@ class DiscordServer(MemberVerbs, InteractionVerbs):
             *AccountRoutes(platform, self.gateway).routes(),
             *MessageRoutes(platform).routes(),
             *callbacks.routes(),
+            *CommandRoutes(platform).routes(),
         ]
         self._rest = Rest(platform, routes, request_schemas())
         self._runner: web.AppRunner | None = None
@@ -72,6 +75,7 @@ class DiscordServer(MemberVerbs, InteractionVerbs):
     async def start(self) -> None:
         """Listen on a free port of the loopback."""
         app = self._rest.application()
+        app.on_response_prepare.append(self._tell_time)
         app.router.add_get(PATH, self.gateway.serve)
         app.router.add_get("/attachments/{channel_id}/{attachment_id}/{name}", self._file)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -145,6 +149,10 @@ class DiscordServer(MemberVerbs, InteractionVerbs):
         await self.wait_for(
             lambda: self.gateway.num_ready >= number, timeout=timeout, what=f"{number} x READY"
         )
+
+    async def _tell_time(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """Every answer tells the time by this server's clock, to the second."""
+        response.headers["Date"] = formatdate(int(self.clock.now()), usegmt=True)
 
     async def _file(self, request: web.Request) -> web.Response:
         attachment = self.platform.attachments.get(int(request.match_info["attachment_id"]))

@@ -5,11 +5,13 @@ import socket
 import pytest
 from discord.http import Route
 
+from bot.client.command_sync import OWN_NAMES
 from bot.doctor import account
 from bot.startup.single_instance import only_instance
 from tests.discord_server.errors import Refusal
 from tests.discord_server.faults import Hold
 from tests.discord_server.intents import Intent
+from tests.discord_server.platform import token_of
 from tests.discord_server.server import DiscordServer
 from tests.discord_server.state import Guild
 from tests.doctor.patient import Patient
@@ -19,16 +21,22 @@ async def test_the_bot_is_introduced_by_one_login(patient: Patient, server: Disc
     found = await patient.examine()
     assert found.the("ok", "the bot is banter").endswith(f"(id {server.bot.id}). Servers: 1.")
     found.the("ok", "No privileged intent is needed")
-    assert [one.path for one in server.requests] == ["/users/@me", "/oauth2/applications/@me"]
+    commands = f"/applications/{server.bot.id}/commands"
+    paths = ["/users/@me", "/oauth2/applications/@me", commands]
+    assert [one.path for one in server.requests] == paths
+    assert {one.method for one in server.requests} == {"GET"}
     assert server.gateway.identifies == []
 
 
+WRONG_TOKEN = token_of(123456789012345678)
+
+
 async def test_a_wrong_token_is_told_and_not_shown(patient: Patient) -> None:
-    found = await patient.examine(DISCORD_TOKEN="bm90.our.token-of-today")
+    found = await patient.examine(DISCORD_TOKEN=WRONG_TOKEN)
     assert found.exit_code == 78
     (line,) = found.marked("fault")
     assert "Discord refuses DISCORD_TOKEN: make a new one on the Bot page" in line
-    assert "token-of-today" not in "\n".join(found.lines)
+    assert WRONG_TOKEN not in "\n".join(found.lines)
     found.the("ok", "There is no database")
 
 
@@ -116,6 +124,33 @@ async def test_a_server_for_commands_that_the_bot_is_not_in_is_told(
     found.the("warning", "DEV_GUILD_ID is 404, but the bot is in no such server")
     found = await patient.examine(DEV_GUILD_ID=str(guild.id))
     assert found.marked("warning") == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(-600, "ahead of Discord's"), (600, "behind Discord's")]
+)
+async def test_a_clock_that_is_off_is_told(
+    patient: Patient, server: DiscordServer, seconds: float, words: str
+) -> None:
+    server.clock.advance(seconds)
+    line = (await patient.examine()).the("warning", words)
+    assert any(f"is {number} s {words}" in line for number in (599, 600, 601))
+    assert "set-ntp" in line
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+async def test_commands_that_discord_lacks_are_named(
+    patient: Patient, server: DiscordServer, guild: Guild, is_own: bool
+) -> None:
+    place = guild.id if is_own else None
+    own = {"DEV_GUILD_ID": str(guild.id)} if is_own else {}
+    (await patient.examine(**own)).the("ok", "no slash commands of the bot yet")
+    names = sorted(OWN_NAMES - {"mydata", "reset"})
+    server.world.commands[place] = [{"type": 1, "name": name} for name in [*names, "theirs"]]
+    line = (await patient.examine(**own)).the("warning", "lacks slash commands")
+    assert "(/mydata, /reset)" in line
+    server.world.commands[place] = [{"type": 1, "name": name} for name in OWN_NAMES]
+    assert "slash commands" not in " ".join((await patient.examine(**own)).lines)
 
 
 async def test_a_bot_that_runs_is_told(patient: Patient, server: DiscordServer) -> None:

@@ -1,6 +1,6 @@
 """People who talk: utterances and drafts in one line each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Exchange, Scope, Turn, Utterance
 from bot.store.database.database import Database
 from bot.store.history import SqlHistory
+from bot.store.upkeep.retention import Retention
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CHANNEL = Scope(500)
@@ -28,6 +29,10 @@ class Clock:
 
     def __call__(self) -> datetime:
         return self.now
+
+    def seconds(self) -> float:
+        """What has passed since the beginning."""
+        return (self.now - NOON).total_seconds()
 
     def move(self, **by: float) -> None:
         self.now += timedelta(**by)
@@ -84,4 +89,18 @@ async def rows(database: Database, table: Table) -> list[dict[str, Any]]:
     query = select(table).order_by(*table.primary_key.columns)
     return await database.read(
         lambda connection: [dict(row) for row in connection.execute(query).mappings()]
+    )
+
+
+def sure_retention(
+    database: Database, clock: Clock, *, reads: Callable[[], datetime] | None = None, **more: Any
+) -> Retention:
+    """Retention of 30 days by a clock that is right; `reads` is read in its place."""
+    return Retention(
+        database,
+        retention_days=30,
+        clock=reads or clock,
+        seconds=clock.seconds,
+        is_sure=True,
+        **more,
     )

@@ -22,8 +22,7 @@ from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox, State
 from bot.store.privacy import SqlPrivacy
 from bot.store.upkeep.opening import open_database
-from bot.store.upkeep.retention import Retention
-from tests.store.talk import ANNA, Clock, rows, said, talk
+from tests.store.talk import ANNA, Clock, rows, said, sure_retention, talk
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
@@ -155,7 +154,7 @@ async def test_an_erasure_and_an_ageing_leave_their_notes(
     """The note stands under guild 0; what it says is told apart by `aged` alone."""
     await talk(sqlite_history, said(1))
     clock.move(days=31)
-    await Retention(sqlite_database, retention_days=30, clock=clock).sweep()
+    await sure_retention(sqlite_database, clock).sweep()
     notes = {
         row["name"]: row["value"] for row in await rows(sqlite_database, tables.server_setting)
     }

@@ -21,11 +21,10 @@ from bot.store.servers import SqlServers
 from bot.store.upkeep.inspection import inspect
 from bot.store.upkeep.migration import Schema
 from bot.store.upkeep.opening import open_database
-from bot.store.upkeep.retention import Retention
 from tests.fixtures import release_0_1_0 as release
 from tests.fixtures.release_0_1_0 import HISTORY_KEYS, KINDS, Said
 from tests.rooms import Rooms, answered, said, settled
-from tests.store.talk import Clock, rows, texts
+from tests.store.talk import Clock, rows, sure_retention, texts
 from tests.whole_bot.traces import files_with
 
 THEIRS = (release.HELLO, release.MUSIC, release.THREADED, release.PRIVATE, release.OWN)
@@ -245,7 +244,7 @@ async def test_a_member_gets_and_erases_all_that_the_release_kept(
 async def test_retention_counts_from_the_days_that_the_release_wrote(
     keyed: Database, clock: Clock
 ) -> None:
-    retention = Retention(keyed, retention_days=30, clock=clock)
+    retention = sure_retention(keyed, clock)
     clock.move(days=29)
     assert await retention.sweep() == 0
     assert await SqlInbox(keyed).unfinished() == []  # it forgets after two days

@@ -3,27 +3,46 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 
+from bot.delivery.clocks import Clock, steady_seconds, utc_now
 from bot.errors import StoreUnavailableError
 from bot.store.database.database import Database
 from bot.store.database.failures import outages_translated
-from bot.store.database.rows import Clock, utc_now
+from bot.store.database.rows import NO_ID, has, insert_or_replace
 from bot.store.database.scrubbing import AGED, shred_all
-from bot.store.database.tables import conversation, inbox, member_locale, reply_message, turn
+from bot.store.database.tables import (
+    conversation,
+    inbox,
+    member_locale,
+    reply_message,
+    server_setting,
+    turn,
+)
 from bot.store.tree import delete_turns
 
 SWEEP_SECONDS = 6 * 3600.0
 INBOX_AGE = timedelta(days=2)  # long enough to know an event that is delivered again
 BACKUP_AGE = timedelta(days=7)
+LEEWAY = timedelta(hours=1)  # a sweep's time may be so much later than what has passed explains
+A_DAY = timedelta(days=1)
+_BEGINNING = datetime(2015, 1, 1, tzinfo=UTC)  # nothing is as old as Discord
+_LOOK = {"guild_id": NO_ID, "name": "looked_at_clock"}
 
 logger = logging.getLogger(__name__)
 
 
 class Retention:
-    """Deletes what is older than its time: turns, inbox rows, unused scopes, the backup."""
+    """Deletes what is older than its time: turns, inbox rows, unused scopes, the backup.
+
+    A clock that jumps ahead must not make everything old. Within a process the time of a sweep is
+    no later than what has passed since the one before explains; `seconds` never go back. Where
+    `clock` is not `is_sure` to be right, as the machine's own is not, the first sweep's time is
+    no later than a day after the one that the process before this one read: a moment counts only
+    when it was seen twice. `file_clock` is the one that files are stamped by.
+    """
 
     def __init__(
         self,
@@ -31,11 +50,18 @@ class Retention:
         *,
         retention_days: int,
         clock: Clock = utc_now,
+        file_clock: Clock = utc_now,
+        seconds: Callable[[], float] = steady_seconds,
+        is_sure: bool = False,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._turn_age = timedelta(days=retention_days)
         self._clock = clock
+        self._file_clock = file_clock
+        self._seconds = seconds
+        self._is_sure = is_sure
+        self._last: tuple[datetime, float] | None = None  # the last sweep's time, and `seconds`
         self._pause = pause
 
     async def run(self) -> None:
@@ -59,18 +85,33 @@ class Retention:
         What still refers to a deleted turn lets go of it: children become roots, and a scope
         whose head is gone begins at a root. An erasure whose scrub failed is finished.
         """
-        now = self._clock()
+        now = await self._believed()
         num_turns = await delete_turns(self._database, turn.c.created_at < now - self._turn_age)
         await self._delete_rows(now)
         copies = self._database.address.copies
         with outages_translated():
-            await asyncio.to_thread(shred_all, copies, older_than=now - BACKUP_AGE)
+            # Their age is the file system's, so it takes both clocks to call them old.
+            by_both = min(now, self._file_clock()) - BACKUP_AGE
+            await asyncio.to_thread(shred_all, copies, older_than=by_both)
         if await self._database.due_scrub() not in {None, AGED}:
             await self._database.scrub_if_due()
         await self._database.checkpoint()
         if num_turns:
             logger.info("Deleted %d turns older than %d days", num_turns, self._turn_age.days)
         return num_turns
+
+    async def _believed(self) -> datetime:
+        """The time by the clock, as far as it can be explained; see above."""
+        now, seconds = self._clock(), self._seconds()
+        if self._last is not None:
+            moment, then = self._last
+            explained = moment + timedelta(seconds=seconds - then)
+            self._last = max(explained, min(now, explained + LEEWAY)), seconds
+            return min(now, explained + LEEWAY)
+        if not self._is_sure:
+            now = min(now, A_DAY + await self._database.write(lambda one: _look(one, now)))
+        self._last = now, seconds
+        return now
 
     async def _delete_rows(self, now: datetime) -> None:
         """Delete what is older than its time, beside the turns."""
@@ -85,3 +126,11 @@ class Retention:
             delete(conversation).where(unused, conversation.c.touched_at < old),
             delete(member_locale).where(silent, member_locale.c.saved_at < old),
         )
+
+
+def _look(connection: Connection, now: datetime) -> datetime:
+    """Note what the clock says, and return what it said when it was last looked at."""
+    query = select(server_setting.c.value).where(has(server_setting, _LOOK))
+    noted: str | None = connection.scalar(query)
+    insert_or_replace(connection, server_setting, {**_LOOK, "value": now.isoformat()})
+    return _BEGINNING if noted is None else datetime.fromisoformat(noted)

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from bot.client.global_limit import GlobalLimit
+from bot.client.http_trace import tracing
 from cogs._discord.outgoing import ANSWER_SECONDS, CALM_SECONDS, Outgoing
 from tests.cogs.desk import Clock
 
@@ -109,7 +110,7 @@ async def test_a_global_limit_keeps_typing_away_for_a_minute(
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with aiohttp.ClientSession(trace_configs=[limit.trace_config()]) as session:
+    async with aiohttp.ClientSession(trace_configs=[tracing(limit.look)]) as session:
         await session.get(f"http://127.0.0.1:{runner.addresses[0][1]}/")
     await runner.cleanup()
     outgoing = Outgoing(limit, clock)

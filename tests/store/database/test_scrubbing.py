@@ -19,7 +19,7 @@ from bot.store.sampling import SqlSampling
 from bot.store.servers import SqlServers
 from bot.store.upkeep.opening import open_database
 from bot.store.upkeep.retention import Retention
-from tests.store.talk import ANNA, BEN, Clock, said, talk
+from tests.store.talk import ANNA, BEN, Clock, said, sure_retention, talk
 
 STRANGER = 12345
 SECRET = "CANARY-of-Anna"
@@ -132,7 +132,7 @@ async def test_what_went_with_age_is_scrubbed_at_the_next_erasure_and_not_before
 ) -> None:
     await talk(SqlHistory(sqlite_database, origin="discord", clock=clock), said(1))
     clock.move(days=31)
-    assert await Retention(sqlite_database, retention_days=30, clock=clock).sweep() == 2
+    assert await sure_retention(sqlite_database, clock).sweep() == 2
     assert vacuums.count == 0
     await privacy.erase(STRANGER)
     await privacy.erase(STRANGER)

@@ -15,12 +15,12 @@ from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from bot.store.servers import SqlServers
 from bot.store.upkeep.retention import SWEEP_SECONDS, Retention
-from tests.store.talk import CHANNEL, NOON, Clock, count, rows, said, talk, texts
+from tests.store.talk import CHANNEL, NOON, Clock, count, rows, said, sure_retention, talk, texts
 
 
 @pytest.fixture
 def retention(database: Database, clock: Clock) -> Retention:
-    return Retention(database, retention_days=30, clock=clock)
+    return sure_retention(database, clock)
 
 
 async def test_turns_go_after_their_time_and_younger_ones_stay(
@@ -106,7 +106,7 @@ async def test_the_backup_of_a_migration_goes_after_a_week(
     assert backup is not None
     backup.write_bytes(b"an old copy")
     os.utime(backup, (NOON.timestamp(), NOON.timestamp()))
-    retention = Retention(sqlite_database, retention_days=30, clock=clock)
+    retention = sure_retention(sqlite_database, clock)
     clock.move(days=6)
     await retention.sweep()
     assert backup.exists()
@@ -122,7 +122,7 @@ async def test_a_copy_that_a_kill_left_unfinished_goes_after_a_week_too(
     unfinished.write_bytes(b"half a copy")
     os.utime(unfinished, (NOON.timestamp(), NOON.timestamp()))
     clock.move(days=7, minutes=1)
-    await Retention(sqlite_database, retention_days=30, clock=clock).sweep()
+    await sure_retention(sqlite_database, clock).sweep()
     assert not unfinished.exists()
 
 
@@ -141,7 +141,7 @@ async def test_a_bug_in_a_sweep_does_not_end_the_sweeping(
         if len(pauses) == 2:
             raise asyncio.CancelledError
 
-    retention = Retention(sqlite_database, retention_days=30, clock=broken_once, pause=pause)
+    retention = sure_retention(sqlite_database, clock, reads=broken_once, pause=pause)
     with pytest.raises(asyncio.CancelledError):
         await retention.run()
     assert caplog.text.count("trying again later") == 1
@@ -164,7 +164,7 @@ async def test_it_sweeps_again_and_again_and_survives_an_outage(
         if len(pauses) == 3:
             raise asyncio.CancelledError
 
-    retention = Retention(sqlite_database, retention_days=30, clock=clock, pause=pause)
+    retention = sure_retention(sqlite_database, clock, pause=pause)
     with pytest.raises(asyncio.CancelledError):
         await retention.run()
     assert pauses == [SWEEP_SECONDS] * 3

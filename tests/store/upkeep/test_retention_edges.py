@@ -12,14 +12,14 @@ from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from bot.store.servers import SqlServers
 from bot.store.upkeep.retention import Retention
-from tests.store.talk import CHANNEL, NOON, Clock, count, said, talk
+from tests.store.talk import CHANNEL, NOON, Clock, count, said, sure_retention, talk
 
 ONE_SECOND_MORE = [pytest.param(0, 1, id="to the second"), pytest.param(1, 0, id="a second more")]
 
 
 @pytest.fixture
 def retention(sqlite_database: Database, clock: Clock) -> Retention:
-    return Retention(sqlite_database, retention_days=30, clock=clock)
+    return sure_retention(sqlite_database, clock)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ async def test_it_sweeps_every_six_hours(sqlite_database: Database, clock: Clock
         pauses.append(seconds)
         raise asyncio.CancelledError
 
-    retention = Retention(sqlite_database, retention_days=30, clock=clock, pause=pause)
+    retention = sure_retention(sqlite_database, clock, pause=pause)
     with pytest.raises(asyncio.CancelledError):
         await retention.run()
     assert pauses == [timedelta(hours=6).total_seconds()]

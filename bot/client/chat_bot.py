@@ -15,7 +15,7 @@ from bot.answering.erasures import Erasures
 from bot.answering.ports import HistoryStore, SamplingStore
 from bot.answering.text_completion import TextCompleter
 from bot.client.command_sync import sync_commands
-from bot.client.global_limit import GlobalLimit
+from bot.client.global_limit import LONGEST_WAIT_SECONDS, GlobalLimit
 from bot.delivery.admission import Admission
 from bot.delivery.delivery import Delivery
 from bot.engine.protocol import Engine
@@ -70,7 +70,9 @@ class GatedTree(app_commands.CommandTree["ChatBot"]):
     """The commands, behind the gate of their client."""
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
-        """Whether the command may be used; the gate has said why not."""
+        """Whether the command may be used; the gate has said why not, unless we are banned."""
+        if self.client.global_limit.is_banned:
+            return False
         return self.client.admits is None or await self.client.admits(interaction)
 
 
@@ -96,7 +98,7 @@ class ChatBot(commands.Bot):
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
             max_messages=None,
-            max_ratelimit_timeout=60.0,
+            max_ratelimit_timeout=LONGEST_WAIT_SECONDS,
             http_trace=self.global_limit.trace_config(),
             # How long to wait for one more server before we call ourselves ready.
             guild_ready_timeout=0.5,

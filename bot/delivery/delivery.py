@@ -9,18 +9,20 @@ to done (all was sent); after a crash the row says where to go on. A database is
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 
 from bot.answering.conversation import Conversation
 from bot.answering.erasures import Erasures
 from bot.answering.ports import HistoryStore
 from bot.delivery.admission import Admission
-from bot.delivery.outbox import Outbox
+from bot.delivery.outbox import Outbox, Pause
 from bot.delivery.ports import Courier, InboxEntry, InboxStore
 from bot.delivery.responder import Responder
 from bot.delivery.ticket import Ticket, noted
+from bot.delivery.unfinished import LEAST_CATCH_UP, UnfinishedRows
 from bot.dialogue.turn import Scope, Utterance
 from bot.errors import EngineBrokenError, EngineClosedError, StoreUnavailableError
 
@@ -28,12 +30,15 @@ logger = logging.getLogger(__name__)
 
 NUM_REMEMBERED_IDS = 4096  # message ids kept in memory, for the times without a database
 RECORDING_SECONDS = 1.0  # for the last utterances to get into the inbox at a stop
-# Starts at which an unfinished row is tried; what ends the bot each time is too old by then.
-NUM_ATTEMPTS = 20
+LOOK_SECONDS = 180.0  # between two looks for rows that are left in the inbox
 
 
 class Delivery:
-    """Takes utterances in and has them answered; see Responder for one of them."""
+    """Takes utterances in and has them answered; see Responder for one of them.
+
+    `catch_up`: up to what age an utterance is answered that an earlier run left without a reply.
+    `pause` waits some seconds between two looks into the inbox.
+    """
 
     def __init__(
         self,
@@ -44,12 +49,15 @@ class Delivery:
         history: HistoryStore,
         admission: Admission,
         outbox: Outbox,
+        catch_up: timedelta = LEAST_CATCH_UP,
+        pause: Pause = asyncio.sleep,
     ) -> None:
         self._erasures = erasures
         self._inbox = inbox
         self._history = history
         self._admission = admission
-        self._outbox = outbox
+        self._unfinished = UnfinishedRows(inbox, outbox, catch_up)
+        self._pause = pause
         self._responder = Responder(
             conversation=conversation, history=history, inbox=inbox, outbox=outbox
         )
@@ -58,7 +66,10 @@ class Delivery:
         self._recordings: set[asyncio.Task[None]] = set()
         self._tickets: dict[int, Ticket] = {}
         self._finished: deque[int] = deque(maxlen=NUM_REMEMBERED_IDS)
+        self._left: deque[int] = deque(maxlen=NUM_REMEMBERED_IDS)  # of those, what is not done
         self._courier: Courier | None = None
+        self._taking_up = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
         self._stopping = False
         self._has_unfinished = True  # rows in the inbox that no ticket stands for
         self.broken = asyncio.Event()  # set when the engine cannot be used again
@@ -80,8 +91,10 @@ class Delivery:
 
     async def start(self, courier: Courier) -> None:
         """Begin to answer, what was left unfinished first; call it at every new connection."""
-        await self._take_up_unfinished()
+        await self._take_up_unfinished(courier)
         self._courier = courier
+        if self._looking is None and not self._stopping:
+            self._looking = asyncio.create_task(self._look_again(courier), name="inbox")
         for scope, line in self._lines.items():
             # What an earlier run left is older than what came while we started.
             if scope not in self._workers:
@@ -94,6 +107,9 @@ class Delivery:
         What is handed back stays in the inbox, and the next start answers it.
         """
         self._stopping = True
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait({self._looking})
         if workers := set(self._workers.values()):
             _, late = await asyncio.wait(workers, timeout=within_seconds)
             for worker in late:
@@ -184,11 +200,10 @@ class Delivery:
 
     async def _serve_next(self, line: deque[Ticket], courier: Courier) -> None:
         """Serve the first ticket and take it out of the line, whatever happens."""
-        ticket = line[0]
+        ticket, is_done = line[0], False
         message_id = ticket.said.message_id
         try:
-            if not await self._responder.serve(ticket, courier):
-                self._has_unfinished = True
+            is_done = await self._responder.serve(ticket, courier)
         except EngineClosedError:
             logger.debug("The inbox has message %s for the next start.", message_id)
         except EngineBrokenError:
@@ -196,11 +211,15 @@ class Delivery:
         except Exception:
             logger.exception("Message %s could not be answered.", message_id)
             await self._responder.apologise(ticket, courier)
+            is_done = True
         finally:
             line.popleft()
             del self._tickets[message_id]
             self._admission.release(ticket.said.author_id)
             self._finished.append(message_id)
+            if not is_done:
+                self._left.append(message_id)
+            self._has_unfinished |= ticket.is_unclosed or not is_done
 
     async def _record(self, ticket: Ticket) -> None:
         """Note the utterance in the inbox; without a database it counts as new."""
@@ -209,30 +228,52 @@ class Delivery:
                 ticket.is_repeated = True
                 ticket.cancellation.cancel()
 
-    async def _take_up_unfinished(self) -> None:
-        """Make tickets of the inbox's rows that are not done and have none."""
-        if not self._has_unfinished:
-            return
-        try:
-            entries = await self._inbox.unfinished()
-        except StoreUnavailableError:
-            return  # the next connection looks again
-        self._has_unfinished = False
-        for entry in entries:
+    async def _look_again(self, courier: Courier) -> None:
+        """Take up what is left in the inbox, now and then: no new connection may come for days."""
+        while True:
+            await self._pause(LOOK_SECONDS)
             try:
-                await self._take_up(entry)
+                await self._take_up_unfinished(courier)
             except Exception:
-                # One row that cannot be read must not silence the bot.
-                logger.exception("Message %s is left unanswered.", entry.said.message_id)
+                logger.exception("The inbox could not be looked into.")
 
-    async def _take_up(self, entry: InboxEntry) -> None:
-        said = entry.said
-        if said.message_id in self._tickets:  # it came while we started
+    async def _take_up_unfinished(self, courier: Courier) -> None:
+        """Make tickets of the inbox's rows that are not done and have none."""
+        async with self._taking_up:
+            if not self._has_unfinished:
+                return
+            self._has_unfinished = False
+            # A row that was read while its ticket was being finished is not what it was.
+            passing, left = set(self._tickets), set(self._left)
+            is_start = self._courier is None
+            try:
+                entries, others_wait = await self._unfinished.due(
+                    courier, passing=passing, is_start=is_start
+                )
+            except StoreUnavailableError:
+                self._has_unfinished = True  # the next look, or connection, finds them
+                return
+            self._has_unfinished |= others_wait
+            for entry in entries:
+                await self._take_up(entry, left)
+
+    async def _take_up(self, entry: InboxEntry, left: Collection[int]) -> None:
+        """Make a ticket of a row, unless this run has one or has served it and not left it."""
+        message_id = entry.said.message_id
+        if message_id in self._tickets:  # it came while we started
             return
-        is_too_late = entry.reply_text is None and not self._outbox.is_recent(said)
-        if entry.attempts > NUM_ATTEMPTS or is_too_late:
-            with suppress(StoreUnavailableError):
-                await self._inbox.close(said.message_id)
+        if message_id in self._finished and message_id not in left:
+            if message_id not in self._left:
+                await self._close_served(message_id)
             return
-        self._admission.readmit(said.author_id)
-        self._enqueue(Ticket(said, entry))
+        if message_id in self._left:
+            self._left.remove(message_id)
+        self._admission.readmit(entry.said.author_id)
+        self._enqueue(Ticket(entry.said, entry))
+
+    async def _close_served(self, message_id: int) -> None:
+        """Close the row of a message that was answered while the store could not take that."""
+        try:
+            await self._inbox.close(message_id)
+        except StoreUnavailableError:
+            self._has_unfinished = True

@@ -7,7 +7,7 @@ from contextlib import suppress
 from bot.answering.conversation import Conversation
 from bot.answering.ports import HistoryStore
 from bot.delivery.outbox import Outbox
-from bot.delivery.ports import Courier, InboxStore
+from bot.delivery.ports import Courier, InboxStore, SendTroubleError
 from bot.delivery.ticket import Ticket
 from bot.dialogue.reply import Reply
 from bot.dialogue.turn import Utterance
@@ -44,11 +44,12 @@ class Responder:
     async def serve(self, ticket: Ticket, courier: Courier) -> bool:
         """Answer one utterance; whether that is finished. What is not stays in the inbox.
 
-        Raises EngineClosedError and EngineBrokenError: the next start answers it.
+        So does a repeated one, for the run that took it in before. Raises EngineClosedError and
+        EngineBrokenError: the next start answers it.
         """
         is_done = await self._answer(ticket, courier)
         if ticket.is_repeated:
-            return True  # the run that took the utterance in before closes its row
+            return False
         if is_done:
             await self._close(ticket)
         return is_done
@@ -68,6 +69,12 @@ class Responder:
         if ticket.entry is not None and ticket.entry.reply_text is not None:
             reply = Reply(ticket.entry.reply_text, ticket.entry.reply_turn_id)
             return await self._outbox.resume(courier, ticket, reply, len(ticket.entry.sent_ids))
+        if ticket.entry is not None:
+            try:
+                if await self._outbox.was_answered(courier, ticket.entry):
+                    return True
+            except SendTroubleError:
+                return False
         try:
             async with courier.typing(ticket.said.scope.channel_id):
                 said, reply = await self._respond(ticket)
@@ -105,5 +112,7 @@ class Responder:
         return said, await self._conversation.respond(said, ticket.cancellation, ticket.recording)
 
     async def _close(self, ticket: Ticket) -> None:
-        with suppress(StoreUnavailableError):
+        try:
             await self._inbox.close(ticket.said.message_id)
+        except StoreUnavailableError:
+            ticket.is_unclosed = True

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -155,6 +156,7 @@ def compose(foundation: Foundation, origin: str) -> Services:
             history=history,
             admission=admission,
             outbox=Outbox(inbox),
+            catch_up=timedelta(minutes=settings.catch_up_minutes),
         ),
         erasures=foundation.erasures,
         admission=admission,

@@ -39,6 +39,11 @@ class Outgoing:
             and self._limit.seconds_since >= CALM_SECONDS
         )
 
+    @property
+    def rest_seconds(self) -> float:
+        """For how long from now Discord wants no request at all; 0: it takes them."""
+        return self._limit.rest_seconds
+
     async def run(self, request: Coroutine[Any, Any, T]) -> T:
         """The outcome of `request`, which runs to its end where the caller is cancelled."""
         task = asyncio.create_task(request)

@@ -102,7 +102,7 @@ async def test_a_global_limit_keeps_typing_away_for_a_minute(
     limit = GlobalLimit(clock)
 
     async def answer(_: web.Request) -> web.Response:
-        return web.Response(status=status, headers=headers)
+        return web.json_response({}, status=status, headers=headers)
 
     app = web.Application()
     app.router.add_get("/", answer)

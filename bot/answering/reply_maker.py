@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -26,12 +26,18 @@ from bot.errors import EngineMemoryError, NoFitReplyError
 
 logger = logging.getLogger(__name__)
 
+Stands = Callable[[], Awaitable[bool]]
+
+
+class OutdatedError(Exception):
+    """Words of a request were erased or replaced: nothing more is made of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One try at a reply. `deadline` is a moment of time.monotonic() in seconds.
 
-    `num_erasures`: as in GenerationRequest.
+    `num_erasures`: as in GenerationRequest. `stands`: whether its words are all there still.
     """
 
     said: Utterance
@@ -41,6 +47,7 @@ class Asked:
     cancellation: Cancellation
     num_erasures: int
     show: ShowWords | None = None
+    stands: Stands | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +103,24 @@ class ReplyMaker:
         show: ShowWords | None = None,
         *,
         num_erasures: int = 0,
+        stands: Stands | None = None,
     ) -> Answer:
         """Answer `said` after `turns` (oldest first); `show` watches a lone candidate grow.
 
         `num_erasures`: how many erasures there were before `said` and `turns` were read.
+        `stands` is asked before every try: whether no word of them went meanwhile.
         Unfit candidates are drawn again warmer, then from a shorter context. When the device's
         memory is full the context is made shorter, once.
-        Raises NoFitReplyError when that does not help either, and EngineErrors.
+        Raises NoFitReplyError when that does not help either, OutdatedError, and EngineErrors.
         """
         deadline = time.monotonic() + self._deadline_seconds
         rejected: list[Rejected] = []
         is_memory_short = False
         occasion = Occasion(said.text, _own_texts(turns), deadline, cancellation)
         for attempt, budget in self._ladder(params):
-            asked = Asked(said, tuple(turns), attempt, deadline, cancellation, num_erasures, show)
+            asked = Asked(
+                said, tuple(turns), attempt, deadline, cancellation, num_erasures, show, stands
+            )
             context, completions, is_memory_short = await self._complete(
                 asked, budget, is_memory_short=is_memory_short
             )
@@ -154,6 +165,8 @@ class ReplyMaker:
         context = await self._tokenizer.run(
             partial(build_context, asked.turns, asked.said.text, fitting)
         )
+        if asked.stands is not None and not await asked.stands():
+            raise OutdatedError
         scope = asked.said.scope
         request = GenerationRequest(
             prompt_ids=context.prompt_ids,

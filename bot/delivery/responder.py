@@ -109,7 +109,10 @@ class Responder:
 
     async def _respond_once(self, ticket: Ticket) -> tuple[Utterance, Reply]:
         said = ticket.said  # read at the last moment: an edit may have come
-        return said, await self._conversation.respond(said, ticket.cancellation, ticket.recording)
+        reply = await self._conversation.respond(
+            said, ticket.cancellation, ticket.recording, as_it_reads=lambda: ticket.said
+        )
+        return said, reply
 
     async def _close(self, ticket: Ticket) -> None:
         try:

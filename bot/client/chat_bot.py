@@ -16,6 +16,7 @@ from bot.answering.ports import HistoryStore, SamplingStore
 from bot.answering.text_completion import TextCompleter
 from bot.client.command_sync import sync_commands
 from bot.client.global_limit import LONGEST_WAIT_SECONDS, GlobalLimit
+from bot.client.way_out import WayOut
 from bot.delivery.admission import Admission
 from bot.delivery.delivery import Delivery
 from bot.engine.protocol import Engine
@@ -83,6 +84,7 @@ class ChatBot(commands.Bot):
         # The bot does not speak: no warnings about libraries for voice in the log.
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
         self.global_limit = GlobalLimit()
+        self.way_out = WayOut()
         super().__init__(
             command_prefix=commands.when_mentioned,
             tree_cls=GatedTree,
@@ -99,7 +101,7 @@ class ChatBot(commands.Bot):
             chunk_guilds_at_startup=False,
             max_messages=None,
             max_ratelimit_timeout=LONGEST_WAIT_SECONDS,
-            http_trace=self.global_limit.trace_config(),
+            http_trace=self.way_out.watch(self.global_limit.trace_config()),
             # How long to wait for one more server before we call ourselves ready.
             guild_ready_timeout=0.5,
         )

@@ -68,10 +68,10 @@ class GlobalLimit:
                 self._rests_until = max(self._rests_until, now + seconds)
 
 
-def retry_after(headers: Mapping[str, str]) -> float:
+def retry_after(headers: Mapping[str, str], name: str = "Retry-After") -> float:
     """The seconds that Discord asks to wait, at most a day; 0 where it names none."""
     try:
-        return within_a_day(float(headers.get("Retry-After", "")))
+        return within_a_day(float(headers.get(name, "")))
     except ValueError:
         return 0.0
 

@@ -29,6 +29,7 @@ from bot.startup.foundation import Foundation, forgetting, open_foundation
 from bot.startup.heartbeat import heartbeat
 from bot.startup.model_folder import must_be_fetched
 from bot.startup.single_instance import only_instance
+from bot.startup.watchdog import Watchdog
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from bot.store.privacy import SqlPrivacy
@@ -82,9 +83,14 @@ def _on_signal(stop: asyncio.Event) -> None:
     if stop.is_set():
         _end_now()
     stop.set()
+    _end_soon()
+
+
+def _end_soon(exit_code: int = 0) -> None:
+    """End in STOP_SECONDS, whatever hangs."""
     # A dead network, a long step of the model or a model that is still being loaded: nothing
     # of it may keep the bot from ending, and the interpreter waits for every other thread.
-    limit = threading.Timer(STOP_SECONDS, _end_now)
+    limit = threading.Timer(STOP_SECONDS, _end_now, (exit_code,))
     limit.daemon = True
     limit.start()
 
@@ -101,8 +107,15 @@ async def _run(bot: ChatBot, token: str, stop: asyncio.Event) -> int:
     client = asyncio.create_task(run_client(bot, token))
     signalled = asyncio.create_task(stop.wait())
     broken = asyncio.create_task(delivery.broken.wait())
-    async with heartbeat(DATA_FOLDER, partial(_is_connected, bot)):
-        await asyncio.wait({client, signalled, broken}, return_when=asyncio.FIRST_COMPLETED)
+    watchdog = Watchdog(bot.way_out, partial(_is_connected, bot), DATA_FOLDER)
+    lost = asyncio.create_task(watchdog.run())
+    async with heartbeat(DATA_FOLDER, watchdog.is_well):
+        await asyncio.wait({client, signalled, broken, lost}, return_when=asyncio.FIRST_COMPLETED)
+    is_lost = lost.done()
+    lost.cancel()
+    if is_lost:
+        logger.critical("Nothing gets out to Discord: a fresh start is needed.")
+        _end_soon(EXIT_RESTART)
     started_at = time.monotonic()
     if not client.done():
         logger.info("Stopping: %s messages are being answered.", delivery.num_pending)
@@ -115,7 +128,7 @@ async def _run(bot: ChatBot, token: str, stop: asyncio.Event) -> int:
     if delivery.broken.is_set():
         logger.critical("The engine has failed for good: a fresh start is needed.")
         return EXIT_RESTART
-    return 0
+    return EXIT_RESTART if is_lost else 0
 
 
 def _is_connected(bot: ChatBot) -> bool:

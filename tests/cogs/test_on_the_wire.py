@@ -1,6 +1,7 @@
 """The bot over a real connection: HTTP, gateway, nonces and cut lines as discord.py meets them."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from bot.store.database.database import Database
 from bot.store.inbox import SqlInbox
 from cogs._discord.courier import DiscordCourier
 from cogs._discord.outgoing import Outgoing
+from tests.cogs.desk import Clock
 from tests.cogs.stage import build_services
 from tests.discord_server.faults import Cut, Hold, TooMany, When
 from tests.discord_server.server import DiscordServer, serving
@@ -43,7 +45,7 @@ class Line:
 
     @property
     def courier(self) -> DiscordCourier:
-        outgoing = Outgoing(self.bot.global_limit)
+        outgoing = Outgoing(self.bot.global_limit, self.bot.way_out)
         return DiscordCourier(self.bot, self.bot.services.servers, outgoing)
 
     def ask(self, text: str = "hello") -> int:
@@ -118,6 +120,7 @@ async def test_a_channel_is_left_alone_for_as_long_as_discord_says(line: Line) -
     await all_served(line)
     assert limit.hits == 1
     assert [3590 < seconds < 3600 for seconds in await waits(line)] == [True, True]
+    assert line.bot.way_out.num_waiting == 0  # the watchdog rests, too
     other = line.server.add_channel(line.guild, "other")
     line.server.say(other, line.ada, "and here?", mention_bot=True)
     await line.server.wait_replies(other, 1)
@@ -189,6 +192,24 @@ async def test_hanging_typing_does_not_hold_the_reply(line: Line) -> None:
     line.server.faults.add("POST", "/channels/*/typing", Hold())
     line.ask()
     assert await line.replies(1) == ["reply two one"]
+
+
+async def test_a_send_that_hangs_is_stuck_although_commands_are_answered(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    clock.now = time.monotonic()
+    monkeypatch.setattr(line.bot.way_out, "_clock", clock)
+    held = line.server.faults.add("POST", MESSAGES, Hold())
+    line.ask()
+    await line.server.wait_for(lambda: held.hits, what="the message")
+    clock.now += 61
+    await line.server.interact("help", channel=line.general, member=line.ada).answer()
+    assert line.bot.way_out.stuck_seconds == 61
+    held.release()
+    await line.replies(1)
+    await all_served(line)
+    assert line.bot.way_out.stuck_seconds == 0
 
 
 async def test_what_was_sent_before_is_found_by_ids_alone(line: Line) -> None:

@@ -65,7 +65,7 @@ class Outgoing:
         self._interactions = {**self._unanswered(), interaction: self._clock()}
 
     def _note_end(self, request: asyncio.Task[Any]) -> None:
-        """Keep a request no longer; where its caller was cancelled, its failure is seen here only."""
+        """Keep a request no longer; a failure that no caller waits for any more is seen here."""
         self._requests.discard(request)
         if not request.cancelled() and (failure := request.exception()) is not None:
             logger.debug("A request failed: %s", failure)

@@ -204,7 +204,7 @@ async def test_a_send_that_hangs_is_stuck_although_commands_are_answered(
     line.ask()
     await line.server.wait_for(lambda: held.hits, what="the message")
     clock.now += 61
-    await line.server.interact("help", channel=line.general, member=line.ada).answer()
+    await line.server.interact("privacy", channel=line.general, member=line.ada).answer()
     assert line.bot.way_out.stuck_seconds == 61
     held.release()
     await line.replies(1)

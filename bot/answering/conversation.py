@@ -40,6 +40,17 @@ class Recollection:
     overrides: Overrides = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What `respond` was called with; `newest` gives the utterance as it reads now."""
+
+    newest: Callable[[], Utterance]
+    cancellation: Cancellation
+    recording: Awaitable[object] | None
+    show: ShowWords | None
+    started_at: float = field(default_factory=time.perf_counter)
+
+
 class Conversation:
     """Turns an utterance into a reply that is remembered.
 
@@ -85,35 +96,10 @@ class Conversation:
         Raises WithdrawnError (cancelled), ScopeMovedError (the inbox wants no answer any more),
         NoFitReplyError (no candidate passed the guards), or an EngineError.
         """
-        started_at = time.perf_counter()
-        newest = as_it_reads or (lambda: said)
+        wish = _Wish(as_it_reads or (lambda: said), cancellation, recording, show)
         for is_last in (*(False,) * (NUM_TRIES - 1), True):
-            recollection = await self._recall(newest(), is_alone=is_last)
-            stands = partial(self._stands, recollection, None if is_last else newest)
-            try:
-                answer = await self._reply_maker.answer(
-                    recollection.said,
-                    recollection.turns,
-                    resolve(self._defaults, recollection.overrides).params,
-                    cancellation,
-                    show,
-                    num_erasures=recollection.num_erasures,
-                    stands=stands,
-                )
-            except OutdatedError:
-                continue
-            if recording is not None:
-                await asyncio.shield(recording)
-            if cancellation.cancelled:
-                raise WithdrawnError
-            if not await stands():
-                continue
-            latency_ms = round(1000 * (time.perf_counter() - started_at))
-            reply = await self._remember(
-                _draft(recollection, answer, latency_ms), recollection, is_last=is_last
-            )
+            reply = await self._try(wish, is_last=is_last)
             if reply is not None:
-                _log(recollection.said, answer, latency_ms)
                 return reply
         raise ScopeMovedError
 

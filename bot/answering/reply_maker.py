@@ -37,7 +37,8 @@ class OutdatedError(Exception):
 class Asked:
     """One try at a reply. `deadline` is a moment of time.monotonic() in seconds.
 
-    `num_erasures`: as in GenerationRequest. `stands`: whether its words are all there still.
+    `num_erasures`: as in GenerationRequest. `stands` says before each run whether no word of it
+    was erased or replaced since.
     """
 
     said: Utterance
@@ -107,22 +108,20 @@ class ReplyMaker:
     ) -> Answer:
         """Answer `said` after `turns` (oldest first); `show` watches a lone candidate grow.
 
-        `num_erasures`: how many erasures there were before `said` and `turns` were read.
-        `stands` is asked before every try: whether no word of them went meanwhile.
-        Unfit candidates are drawn again warmer, then from a shorter context. When the device's
-        memory is full the context is made shorter, once.
-        Raises NoFitReplyError when that does not help either, OutdatedError, and EngineErrors.
+        `num_erasures` and `stands`: as in Asked. Unfit candidates are drawn again warmer, then
+        from a shorter context. When the device's memory is full that is made shorter, once.
+        Raises NoFitReplyError when it does not help either, OutdatedError, and EngineErrors.
         """
         deadline = time.monotonic() + self._deadline_seconds
         rejected: list[Rejected] = []
         is_memory_short = False
         occasion = Occasion(said.text, _own_texts(turns), deadline, cancellation)
+        asked = Asked(
+            said, tuple(turns), params, deadline, cancellation, num_erasures, show, stands
+        )
         for attempt, budget in self._ladder(params):
-            asked = Asked(
-                said, tuple(turns), attempt, deadline, cancellation, num_erasures, show, stands
-            )
             context, completions, is_memory_short = await self._complete(
-                asked, budget, is_memory_short=is_memory_short
+                replace(asked, params=attempt), budget, is_memory_short=is_memory_short
             )
             judgement = await self._ranker.judge(completions, occasion)
             rejected += judgement.rejected

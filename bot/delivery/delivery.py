@@ -71,6 +71,7 @@ class Delivery:
         self._taking_up = asyncio.Lock()
         self._looking: asyncio.Task[None] | None = None
         self._stopping = False
+        self._is_first_look = True
         self._has_unfinished = True  # rows in the inbox that no ticket stands for
         self.broken = asyncio.Event()  # set when the engine cannot be used again
 
@@ -107,13 +108,14 @@ class Delivery:
         What is handed back stays in the inbox, and the next start answers it.
         """
         self._stopping = True
+        tasks = set(self._workers.values())
         if self._looking is not None:
             self._looking.cancel()
-            await asyncio.wait({self._looking})
-        if workers := set(self._workers.values()):
-            _, late = await asyncio.wait(workers, timeout=within_seconds)
-            for worker in late:
-                worker.cancel()
+            tasks.add(self._looking)
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=within_seconds)
+            for task in late:
+                task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         if self._recordings:
             await asyncio.wait(self._recordings, timeout=RECORDING_SECONDS)
@@ -210,8 +212,7 @@ class Delivery:
             self.broken.set()
         except Exception:
             logger.exception("Message %s could not be answered.", message_id)
-            await self._responder.apologise(ticket, courier)
-            is_done = True
+            is_done = await self._responder.apologise(ticket, courier)
         finally:
             line.popleft()
             del self._tickets[message_id]
@@ -245,14 +246,14 @@ class Delivery:
             self._has_unfinished = False
             # A row that was read while its ticket was being finished is not what it was.
             passing, left = set(self._tickets), set(self._left)
-            is_start = self._courier is None
             try:
                 entries, others_wait = await self._unfinished.due(
-                    courier, passing=passing, is_start=is_start
+                    courier, passing=passing, is_start=self._is_first_look
                 )
             except StoreUnavailableError:
                 self._has_unfinished = True  # the next look, or connection, finds them
                 return
+            self._is_first_look = False
             self._has_unfinished |= others_wait
             for entry in entries:
                 await self._take_up(entry, left)

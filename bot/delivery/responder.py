@@ -54,14 +54,19 @@ class Responder:
             await self._close(ticket)
         return is_done
 
-    async def apologise(self, ticket: Ticket, courier: Courier) -> None:
-        """Say that a fault of ours came between; the message is not tried again."""
+    async def apologise(self, ticket: Ticket, courier: Courier) -> bool:
+        """Say that a fault of ours came between; whether the message is not tried again.
+
+        It is where Discord takes no apology now.
+        """
         try:
-            await self._outbox.notify(courier, ticket, OwnFaultError())
+            if not await self._outbox.notify(courier, ticket, OwnFaultError()):
+                return False
             await self._close(ticket)
         except Exception:
             # The worker has to go on: other messages wait behind this one.
             logger.exception("Message %s got no apology either.", ticket.said.message_id)
+        return True
 
     async def _answer(self, ticket: Ticket, courier: Courier) -> bool:
         """Respond and send; whether nothing is left to do for this utterance."""

@@ -48,7 +48,7 @@ class UnfinishedRows:
                 logger.exception("Message %s is left unanswered.", said.message_id)
                 continue
             seconds = self._seconds_until_due(entry)
-            if seconds > 0:
+            if seconds > 0 and is_start:  # later the courier knows by itself
                 courier.rest(said.scope.channel_id, seconds)
             if seconds > 0 or said.scope in waiting:  # what came later does not overtake it
                 waiting.add(said.scope)

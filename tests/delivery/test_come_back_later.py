@@ -6,6 +6,8 @@ import pytest
 
 from bot.delivery.ports import SendTroubleError
 from bot.dialogue.turn import Scope
+from bot.engine.protocol import GenerationRequest
+from bot.errors import OwnFaultError
 from bot.store.database.database import Database
 from tests.rooms import NOW, Rooms, answered, idle, said, settled
 
@@ -129,6 +131,21 @@ async def test_a_scope_keeps_its_order_and_others_are_not_held(database: Databas
     await rooms.look()
     await settled(rooms)
     assert answered(rooms) == [3, 1, 2]
+
+
+async def test_an_apology_that_is_kept_back_is_not_lost(database: Database) -> None:
+    rooms = Rooms(database)
+
+    def bug(_request: GenerationRequest) -> list[str]:
+        raise RuntimeError("a bug")
+
+    rooms.engine.script = bug
+    await refused_for_an_hour(rooms)
+    rooms.clock.now = NOW + timedelta(minutes=61)
+    await rooms.look()
+    await settled(rooms)
+    assert [part.text for part in rooms.courier.sent] == [str(OwnFaultError())]
+    assert await rooms.inbox.unfinished() == []
 
 
 async def test_a_sentence_that_was_kept_back_is_not_too_old_afterwards(database: Database) -> None:

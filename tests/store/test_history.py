@@ -92,12 +92,12 @@ async def test_a_reply_that_was_made_of_erased_words_is_not_stored(
 ) -> None:
     first = await talk(history, said(1), "two")
     head = await history.head(CHANNEL)
-    made_of = {"parent_id": head.turn_id, "made_of_ids": (first.user.turn_id, first.bot.turn_id)}
+    ids = (first.user.turn_id, first.bot.turn_id)
     await history.withdraw([1])
     with pytest.raises(ScopeMovedError):
-        await history.remember(draft(said(2), **made_of), head)
+        await history.remember(draft(said(2), parent_id=head.turn_id, made_of_ids=ids), head)
     assert await count(database, tables.turn) == 2
-    await history.remember(draft(said(2), **{**made_of, "made_of_ids": ()}), head)
+    await history.remember(draft(said(2), parent_id=head.turn_id), head)
     assert await count(database, tables.turn) == 4
 
 

@@ -115,6 +115,35 @@ class Conversation:
             overrides = {}
         return resolve(self._defaults, overrides)
 
+    async def _try(self, wish: _Wish, *, is_last: bool) -> Reply | None:
+        """Answer once; None where the ground of the reply went: try once more."""
+        recollection = await self._recall(wish.newest(), is_alone=is_last)
+        stands = partial(self._stands, recollection, None if is_last else wish.newest)
+        try:
+            answer = await self._reply_maker.answer(
+                recollection.said,
+                recollection.turns,
+                resolve(self._defaults, recollection.overrides).params,
+                wish.cancellation,
+                wish.show,
+                num_erasures=recollection.num_erasures,
+                stands=stands,
+            )
+        except OutdatedError:
+            return None
+        if wish.recording is not None:
+            await asyncio.shield(wish.recording)
+        if wish.cancellation.cancelled:
+            raise WithdrawnError
+        if not await stands():
+            return None
+        latency_ms = round(1000 * (time.perf_counter() - wish.started_at))
+        draft = _draft(recollection, answer, latency_ms)
+        reply = await self._remember(draft, recollection, is_last=is_last)
+        if reply is not None:
+            _log(recollection.said, answer, latency_ms)
+        return reply
+
     async def _stands(self, made_of: Recollection, newest: Callable[[], Utterance] | None) -> bool:
         """Whether no word of a recollection was erased or replaced since; without `newest`: yes.
 

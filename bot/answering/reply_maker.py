@@ -113,8 +113,7 @@ class ReplyMaker:
         Raises NoFitReplyError when it does not help either, OutdatedError, and EngineErrors.
         """
         deadline = time.monotonic() + self._deadline_seconds
-        rejected: list[Rejected] = []
-        is_memory_short = False
+        rejected, is_memory_short = list[Rejected](), False
         occasion = Occasion(said.text, _own_texts(turns), deadline, cancellation)
         asked = Asked(
             said, tuple(turns), params, deadline, cancellation, num_erasures, show, stands

@@ -53,6 +53,9 @@ class Listener:
         """Nothing was sent before."""
         return []
 
+    def rest(self, channel_id: int, seconds: float) -> None:
+        """Nobody asks for it."""
+
     @asynccontextmanager
     async def typing(self, channel_id: int) -> AsyncIterator[None]:
         """Nobody sees it."""

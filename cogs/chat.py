@@ -235,7 +235,7 @@ async def _without_memory(change: Awaitable[T]) -> T | None:
 async def setup(bot: ChatBot) -> None:
     """Add the cog, with a courier for everything that goes out."""
     services = bot.services
-    outgoing = Outgoing(bot.global_limit)
+    outgoing = Outgoing(bot.global_limit, bot.way_out)
     await bot.add_cog(
         Chat(
             client=bot,

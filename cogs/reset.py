@@ -26,7 +26,7 @@ class ResetCommand(commands.Cog):
 
     @app_commands.command(name="reset", description=locale_str("Start a new conversation here"))
     async def reset(self, interaction: discord.Interaction) -> None:
-        """Begin a new epoch of the scope; a reply that still runs is dropped by its epoch."""
+        """Begin a new epoch of the scope; a reply that still runs is made anew for it."""
         scope = scope_at(interaction, self._history)
         is_shared = interaction.guild_id is not None and scope.user_id is None
         await interaction.response.defer(ephemeral=not is_shared)

@@ -158,6 +158,7 @@ class RecordingCourier:
         self.failures: list[SendError] = []
         self.bugs: list[Exception] = []  # raised by a sentence
         self.in_channel: dict[int, list[int]] = {}
+        self.rests: dict[int, float] = {}
         self._by_nonce: dict[str, int] = {}
         self._changed = asyncio.Condition()
 
@@ -180,6 +181,9 @@ class RecordingCourier:
 
     async def sent_parts(self, said: Utterance) -> list[int]:
         return self.in_channel.get(said.message_id, [])
+
+    def rest(self, channel_id: int, seconds: float) -> None:
+        self.rests[channel_id] = seconds
 
     @asynccontextmanager
     async def typing(self, channel_id: int) -> AsyncIterator[None]:

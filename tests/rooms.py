@@ -48,12 +48,15 @@ class Rooms:
     max_pending: int = 100
     params: SamplingParams = field(default_factory=SamplingParams)
     pause: Callable[[float], Awaitable[None]] | None = None  # what happens in a pause
+    catch_up: timedelta = timedelta(0)  # as CATCH_UP_MINUTES
 
     def __post_init__(self) -> None:
         self.history = SqlHistory(self.database, origin="discord", clock=self.clock)
         self.inbox = SqlInbox(self.database, clock=self.clock)
         self.sampling = SqlSampling(self.database)
         self.pauses: list[float] = []
+        self.looks: list[float] = []  # the pauses between looks into the inbox, in seconds
+        self._next_look = asyncio.Semaphore(0)
         self.erasures = Erasures(self.engine)
         self.conversation = Conversation(
             erasures=self.erasures,
@@ -76,11 +79,24 @@ class Rooms:
             history=self.history,
             admission=Admission(AdmissionLimits(100, self.max_pending, 0)),
             outbox=Outbox(self.inbox, pause=self._pause, clock=self.clock),
+            catch_up=self.catch_up,
+            pause=self._until_next_look,
         )
 
     def restart(self) -> "Rooms":
         """What a new run of the bot finds: the same database, courier and clock."""
-        return Rooms(self.database, courier=self.courier, clock=self.clock)
+        return Rooms(self.database, courier=self.courier, clock=self.clock, catch_up=self.catch_up)
+
+    async def look(self) -> None:
+        """Let the delivery look into the inbox again; what it takes up has its place then."""
+        num_looks = len(self.looks)
+        self._next_look.release()
+        while len(self.looks) == num_looks:  # noqa: ASYNC110  # there is nothing else to wait for
+            await asyncio.sleep(0)
+
+    async def _until_next_look(self, seconds: float) -> None:
+        self.looks.append(seconds)
+        await self._next_look.acquire()
 
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)

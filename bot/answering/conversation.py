@@ -3,14 +3,15 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 from bot.answering.erasures import Erasures
 from bot.answering.live_reply import ShowWords
 from bot.answering.ports import Draft, Head, HistoryStore, SamplingStore
-from bot.answering.reply_maker import Answer, ReplyMaker
+from bot.answering.reply_maker import Answer, OutdatedError, ReplyMaker
 from bot.dialogue.reply import Reply
 from bot.dialogue.sampling import EffectiveParams, Overrides, Place, SamplingParams, resolve
 from bot.dialogue.turn import Scope, Turn, Utterance
@@ -19,17 +20,35 @@ from bot.errors import ScopeMovedError, StoreUnavailableError, WithdrawnError
 
 logger = logging.getLogger(__name__)
 
-NUM_TRIES = 3  # a scope's head may move under a reply (a bot on another machine)
+# The ground of a reply may go while it is made: a reset, an erasure, an edit, a bot on another
+# machine. The last try builds on nothing that could go.
+NUM_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Recollection:
-    """What is remembered for an utterance, and set for it. `head` None: the memory is away."""
+    """What is remembered for an utterance, and set for it. `head` None: the memory is away.
 
+    `num_erasures`: how many there were before it was read.
+    """
+
+    said: Utterance
+    num_erasures: int
     head: Head | None
     parent_id: int | None = None
     turns: tuple[Turn, ...] = ()
     overrides: Overrides = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What `respond` was called with; `newest` gives the utterance as it reads now."""
+
+    newest: Callable[[], Utterance]
+    cancellation: Cancellation
+    recording: Awaitable[object] | None
+    show: ShowWords | None
+    started_at: float = field(default_factory=time.perf_counter)
 
 
 class Conversation:
@@ -65,37 +84,27 @@ class Conversation:
         cancellation: Cancellation,
         recording: Awaitable[object] | None = None,
         show: ShowWords | None = None,
+        *,
+        as_it_reads: Callable[[], Utterance] | None = None,
     ) -> Reply:
         """Answer `said` and remember the exchange; without a memory, only answer.
 
         Nothing is remembered before `recording`, the note that `said` came, has ended.
         `show` is called with the words that were made so far, which the reply may not keep.
-        Raises WithdrawnError (cancelled), ScopeMovedError (reset meanwhile), NoFitReplyError
-        (no candidate passed the guards), or an EngineError.
+        `as_it_reads` gives `said` as it was edited since. Where a reset, an erasure or an edit
+        takes what a reply was made of, it is made anew.
+        Raises WithdrawnError (cancelled), ScopeMovedError (the inbox wants no answer any more),
+        NoFitReplyError (no candidate passed the guards), or an EngineError.
         """
-        started_at = time.perf_counter()
-        num_erasures = self._erasures.num  # before anything is read
-        for _ in range(NUM_TRIES):
-            recollection = await self._recall(said)
-            params = resolve(self._defaults, recollection.overrides).params
-            answer = await self._reply_maker.answer(
-                said, recollection.turns, params, cancellation, show, num_erasures=num_erasures
-            )
-            if recording is not None:
-                await asyncio.shield(recording)
-            if cancellation.cancelled:
-                raise WithdrawnError
-            latency_ms = round(1000 * (time.perf_counter() - started_at))
-            reply = await self._remember(
-                _draft(said, recollection, answer, latency_ms), recollection
-            )
+        wish = _Wish(as_it_reads or (lambda: said), cancellation, recording, show)
+        for is_last in (*(False,) * (NUM_TRIES - 1), True):
+            reply = await self._try(wish, is_last=is_last)
             if reply is not None:
-                _log(said, answer, latency_ms)
                 return reply
         raise ScopeMovedError
 
     async def reset(self, scope: Scope) -> None:
-        """Forget the conversation of `scope`; a reply that is being made is dropped."""
+        """Forget the conversation of `scope`; a reply that is being made is made anew."""
         await self._history.reset(scope)
 
     async def effective(self, place: Place) -> EffectiveParams:
@@ -106,18 +115,65 @@ class Conversation:
             overrides = {}
         return resolve(self._defaults, overrides)
 
-    async def _recall(self, said: Utterance) -> Recollection:
+    async def _try(self, wish: _Wish, *, is_last: bool) -> Reply | None:
+        """Answer once; None where the ground of the reply went: try once more."""
+        recollection = await self._recall(wish.newest(), is_alone=is_last)
+        stands = partial(self._stands, recollection, None if is_last else wish.newest)
+        try:
+            answer = await self._reply_maker.answer(
+                recollection.said,
+                recollection.turns,
+                resolve(self._defaults, recollection.overrides).params,
+                wish.cancellation,
+                wish.show,
+                num_erasures=recollection.num_erasures,
+                stands=stands,
+            )
+        except OutdatedError:
+            return None
+        if wish.recording is not None:
+            await asyncio.shield(wish.recording)
+        if wish.cancellation.cancelled:
+            raise WithdrawnError
+        if not await stands():
+            return None
+        latency_ms = round(1000 * (time.perf_counter() - wish.started_at))
+        draft = _draft(recollection, answer, latency_ms)
+        reply = await self._remember(draft, recollection, is_last=is_last)
+        if reply is not None:
+            _log(recollection.said, answer, latency_ms)
+        return reply
+
+    async def _stands(self, made_of: Recollection, newest: Callable[[], Utterance] | None) -> bool:
+        """Whether no word of a recollection was erased or replaced since; without `newest`: yes.
+
+        Most erasures are of other words: they cost a look, and no reply.
+        """
+        if newest is None:
+            return True
+        now = made_of
+        for _ in range(NUM_TRIES):
+            if now.num_erasures == self._erasures.num:
+                return True
+            now = await self._recall(newest())
+            if now.said.text != made_of.said.text or not set(made_of.turns) <= set(now.turns):
+                return False
+        return False
+
+    async def _recall(self, said: Utterance, *, is_alone: bool = False) -> Recollection:
+        """What there is for `said`; `is_alone`: as if nothing had been said before."""
+        num_erasures = self._erasures.num  # before anything is read
         try:
             standing = await self._history.standing(said.scope, place_of(said), self._path_length)
             head, turns = standing.head, standing.turns
-            parent_id = await self._parent_of(said, head)
+            parent_id = None if is_alone else await self._parent_of(said, head)
             if parent_id is None:
                 turns = ()
             elif parent_id != head.turn_id:
                 turns = tuple(await self._history.path(parent_id, self._path_length))
         except StoreUnavailableError:
-            return Recollection(head=None)
-        return Recollection(head, parent_id, turns, standing.overrides)
+            return Recollection(said, num_erasures, head=None)
+        return Recollection(said, num_erasures, head, parent_id, turns, standing.overrides)
 
     async def _parent_of(self, said: Utterance, head: Head) -> int | None:
         """The turn that `said` continues: the replied-to turn, else the head of its scope."""
@@ -141,20 +197,33 @@ class Conversation:
         origin_head = await self._history.head(origin_scope)
         return turn.turn_id if turn.epoch == origin_head.epoch else None
 
-    async def _remember(self, draft: Draft, recollection: Recollection) -> Reply | None:
-        """Store the exchange; None when the head moved within its epoch: answer once more."""
-        if recollection.head is None:
+    async def _remember(
+        self, draft: Draft, recollection: Recollection, *, is_last: bool
+    ) -> Reply | None:
+        """Store the exchange; None where its ground moved: answer once more.
+
+        What was made of nothing that was said before holds in every epoch, and the last try at
+        every head.
+        """
+        head = recollection.head
+        if head is None:
             return Reply(draft.text, turn_id=None)
         try:
-            exchange = await self._history.remember(draft, recollection.head)
-        except ScopeMovedError:
-            head = await self._history.head(draft.said.scope)
-            if head.epoch != recollection.head.epoch:
-                raise
-            return None
+            for _ in range(NUM_TRIES):
+                try:
+                    exchange = await self._history.remember(draft, head)
+                except ScopeMovedError:
+                    now = await self._history.head(draft.said.scope)
+                    if draft.parent_id is not None or not (is_last or now.epoch != head.epoch):
+                        return None
+                    if now == head:
+                        raise
+                    head = now
+                else:
+                    return Reply(exchange.bot.text, exchange.bot.turn_id)
         except StoreUnavailableError:
             return Reply(draft.text, turn_id=None)
-        return Reply(exchange.bot.text, exchange.bot.turn_id)
+        return None
 
 
 def place_of(said: Utterance) -> Place:
@@ -176,11 +245,12 @@ def _log(said: Utterance, answer: Answer, latency_ms: int) -> None:
     )
 
 
-def _draft(said: Utterance, recollection: Recollection, answer: Answer, latency_ms: int) -> Draft:
+def _draft(recollection: Recollection, answer: Answer, latency_ms: int) -> Draft:
     completion = answer.completion
     return Draft(
-        said=said,
+        said=recollection.said,
         parent_id=recollection.parent_id,
+        made_of_ids=tuple(turn.turn_id for turn in recollection.turns),
         text=answer.text,
         num_tokens=(answer.context.num_said_tokens, len(completion.ids)),
         tokenizer=answer.context.tokenizer,

@@ -44,6 +44,7 @@ class Rejected:
 class Draft:
     """An exchange that is not remembered yet, with everything its two turns will hold.
 
+    `made_of_ids`: of the turns that were read for it, none of which may be blank when it is stored.
     `context_start_id` None: the prompt began with the utterance itself.
     `num_tokens` is (of the utterance, of the reply), counted by `tokenizer`.
     `scores` are the reply's own, `rejected` what was not chosen.
@@ -64,6 +65,7 @@ class Draft:
     latency_ms: int
     rejected: tuple[Rejected, ...] = ()
     scores: Scores = field(default_factory=dict)
+    made_of_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,8 @@ class HistoryStore(Protocol):
     async def remember(self, draft: Draft, expected: Head) -> Exchange:
         """Store an exchange, its candidates and the inbox row's next state in one transaction.
 
-        Raises ScopeMovedError if the scope's head or epoch is not `expected` any more.
+        Raises ScopeMovedError if the scope's head or epoch is not `expected` any more, or words
+        that the reply was made of are gone.
         """
 
     async def reset(self, scope: Scope) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -26,12 +26,19 @@ from bot.errors import EngineMemoryError, NoFitReplyError
 
 logger = logging.getLogger(__name__)
 
+Stands = Callable[[], Awaitable[bool]]
+
+
+class OutdatedError(Exception):
+    """Words of a request were erased or replaced: nothing more is made of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One try at a reply. `deadline` is a moment of time.monotonic() in seconds.
 
-    `num_erasures`: as in GenerationRequest.
+    `num_erasures`: as in GenerationRequest. `stands` says before each run whether no word of it
+    was erased or replaced since.
     """
 
     said: Utterance
@@ -41,6 +48,7 @@ class Asked:
     cancellation: Cancellation
     num_erasures: int
     show: ShowWords | None = None
+    stands: Stands | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +104,23 @@ class ReplyMaker:
         show: ShowWords | None = None,
         *,
         num_erasures: int = 0,
+        stands: Stands | None = None,
     ) -> Answer:
         """Answer `said` after `turns` (oldest first); `show` watches a lone candidate grow.
 
-        `num_erasures`: how many erasures there were before `said` and `turns` were read.
-        Unfit candidates are drawn again warmer, then from a shorter context. When the device's
-        memory is full the context is made shorter, once.
-        Raises NoFitReplyError when that does not help either, and EngineErrors.
+        `num_erasures` and `stands`: as in Asked. Unfit candidates are drawn again warmer, then
+        from a shorter context. When the device's memory is full that is made shorter, once.
+        Raises NoFitReplyError when it does not help either, OutdatedError, and EngineErrors.
         """
         deadline = time.monotonic() + self._deadline_seconds
-        rejected: list[Rejected] = []
-        is_memory_short = False
+        rejected, is_memory_short = list[Rejected](), False
         occasion = Occasion(said.text, _own_texts(turns), deadline, cancellation)
+        asked = Asked(
+            said, tuple(turns), params, deadline, cancellation, num_erasures, show, stands
+        )
         for attempt, budget in self._ladder(params):
-            asked = Asked(said, tuple(turns), attempt, deadline, cancellation, num_erasures, show)
             context, completions, is_memory_short = await self._complete(
-                asked, budget, is_memory_short=is_memory_short
+                replace(asked, params=attempt), budget, is_memory_short=is_memory_short
             )
             judgement = await self._ranker.judge(completions, occasion)
             rejected += judgement.rejected
@@ -154,6 +163,8 @@ class ReplyMaker:
         context = await self._tokenizer.run(
             partial(build_context, asked.turns, asked.said.text, fitting)
         )
+        if asked.stands is not None and not await asked.stands():
+            raise OutdatedError
         scope = asked.said.scope
         request = GenerationRequest(
             prompt_ids=context.prompt_ids,

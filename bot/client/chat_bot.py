@@ -17,8 +17,9 @@ from bot.answering.text_completion import TextCompleter
 from bot.client.command_sync import sync_commands
 from bot.client.discord_clock import DiscordClock
 from bot.client.event_guard import EventGuard
-from bot.client.global_limit import GlobalLimit
+from bot.client.global_limit import LONGEST_WAIT_SECONDS, GlobalLimit
 from bot.client.http_trace import tracing
+from bot.client.way_out import WayOut
 from bot.delivery.admission import Admission
 from bot.delivery.delivery import Delivery
 from bot.delivery.look_back import LookBack
@@ -79,8 +80,8 @@ class GatedTree(app_commands.CommandTree["ChatBot"]):
     """The commands, behind the gate of their client."""
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
-        """Whether the command may be used; the gate has said why not."""
-        if not self.client.events.can_read(interaction):
+        """Whether the command may be used; the gate has said why not, unless we are banned."""
+        if self.client.global_limit.is_banned or not self.client.events.can_read(interaction):
             return False
         return self.client.admits is None or await self.client.admits(interaction)
 
@@ -97,6 +98,7 @@ class ChatBot(commands.Bot):
         no_voice_warnings()
         self.clock = clock or DiscordClock()
         self.global_limit = GlobalLimit()
+        self.way_out = WayOut()
         super().__init__(
             command_prefix=commands.when_mentioned,
             tree_cls=GatedTree,
@@ -112,8 +114,8 @@ class ChatBot(commands.Bot):
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
             max_messages=None,
-            max_ratelimit_timeout=60.0,
-            http_trace=tracing(self.global_limit.look, self.clock.look),
+            max_ratelimit_timeout=LONGEST_WAIT_SECONDS,
+            http_trace=self.way_out.watch(tracing(self.global_limit.look, self.clock.look)),
             # How long to wait for one more server before we call ourselves ready.
             guild_ready_timeout=0.5,
         )

@@ -1,7 +1,7 @@
-"""The lines of the scopes and their workers: utterances in, in order; replies out, exactly once.
+"""Utterances in, in order; replies out, exactly once.
 
 An accepted utterance becomes a ticket in its scope's line before the first await, because
-discord.py runs every event as a task of its own. One worker a scope takes the tickets in order.
+discord.py runs every event as a task of its own; see bot.delivery.lines for what follows.
 The inbox row of an utterance goes from pending (taken in) over answered (the reply is stored)
 to done (all was sent); after a crash the row says where to go on. A database is not needed.
 """
@@ -9,37 +9,37 @@ to done (all was sent); after a crash the row says where to go on. A database is
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from bot.answering.conversation import Conversation
 from bot.answering.erasures import Erasures
 from bot.answering.ports import HistoryStore
 from bot.delivery.admission import Admission
-from bot.delivery.outbox import Outbox
+from bot.delivery.lines import NUM_REMEMBERED_IDS, Lines
+from bot.delivery.outbox import Outbox, Pause
 from bot.delivery.ports import Courier, InboxEntry, InboxStore
 from bot.delivery.responder import Responder
 from bot.delivery.ticket import Ticket, noted
-from bot.dialogue.turn import Scope, Utterance
-from bot.errors import (
-    AdmissionError,
-    EngineBrokenError,
-    EngineClosedError,
-    StoreUnavailableError,
-)
+from bot.delivery.unfinished import LEAST_CATCH_UP, UnfinishedRows
+from bot.dialogue.turn import Utterance
+from bot.errors import AdmissionError, StoreUnavailableError
 
 logger = logging.getLogger(__name__)
 
-NUM_REMEMBERED_IDS = 4096  # message ids kept in memory, for the times without a database
 RECORDING_SECONDS = 1.0  # for the last utterances to get into the inbox at a stop
-# Starts at which an unfinished row is tried; what ends the bot each time is too old by then.
-NUM_ATTEMPTS = 20
+LOOK_SECONDS = 180.0  # between two looks for rows that are left in the inbox
 
 
 class Delivery:
-    """Takes utterances in and has them answered; see Responder for one of them."""
+    """Takes utterances in and has them answered; see Responder for one of them.
+
+    `catch_up`: up to what age an utterance is answered that an earlier run left without a reply.
+    `pause` waits some seconds between two looks into the inbox.
+    """
 
     def __init__(
         self,
@@ -50,25 +50,25 @@ class Delivery:
         history: HistoryStore,
         admission: Admission,
         outbox: Outbox,
+        catch_up: timedelta = LEAST_CATCH_UP,
+        pause: Pause = asyncio.sleep,
     ) -> None:
         self._erasures = erasures
         self._inbox = inbox
         self._history = history
         self._admission = admission
-        self._outbox = outbox
-        self._responder = Responder(
+        self._unfinished = UnfinishedRows(inbox, outbox, catch_up)
+        self._pause = pause
+        responder = Responder(
             conversation=conversation, history=history, inbox=inbox, outbox=outbox
         )
-        self._lines: dict[Scope, deque[Ticket]] = {}
-        self._workers: dict[Scope, asyncio.Task[None]] = {}
+        self._lines = Lines(responder, admission)
         self._recordings: set[asyncio.Task[None]] = set()
-        self._tickets: dict[int, Ticket] = {}
-        self._finished: deque[int] = deque(maxlen=NUM_REMEMBERED_IDS)
         self._withdrawn: deque[int] = deque(maxlen=NUM_REMEMBERED_IDS)
-        self._courier: Courier | None = None
-        self._stopping = False
-        self._has_unfinished = True  # rows in the inbox that no ticket stands for
-        self.broken = asyncio.Event()  # set when the engine cannot be used again
+        self._taking_up = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
+        self._is_stopping = False
+        self._is_first_look = True
 
     def accept(self, said: Utterance) -> None:
         """Take `said` in; it is answered after what its scope already waits for.
@@ -84,7 +84,7 @@ class Delivery:
             # The member is told to send it again: no look back may answer it, too.
             self._note(self._leave_mark(said))
             raise
-        self._take_in(said)
+        self._lines.add(self._ticket_of(said))
 
     def take_back(self, said: Utterance) -> None:
         """Take in what was said while the bot was away, before all that came later.
@@ -94,34 +94,25 @@ class Delivery:
         if self._is_known(said.message_id):
             return
         self._admission.readmit(said.author_id)
-        self._take_in(said)
-        line = self._lines[said.scope]
-        begun = [line.popleft()] if said.scope in self._workers else []
-        waiting = _by_age(line)
-        line.clear()  # the worker holds this very line
-        line.extend([*begun, *waiting])
+        self._lines.add_by_age(self._ticket_of(said))
 
     async def start(self, courier: Courier) -> None:
         """Begin to answer, what was left unfinished first; call it at every new connection."""
-        await self._take_up_unfinished()
-        self._courier = courier
-        for scope, line in self._lines.items():
-            # What an earlier run left is older than what came while we started.
-            if scope not in self._workers:
-                self._lines[scope] = deque(_by_age(line))
-                self._start_worker(scope, courier)
+        await self._take_up_unfinished(courier)
+        if self._looking is None and not self._is_stopping:
+            self._looking = asyncio.create_task(self._look_again(courier), name="inbox")
+        self._lines.start(courier)
 
     async def stop(self, within_seconds: float) -> None:
         """Begin no further reply, finish what runs, and hand back what does not finish in time.
 
         What is handed back stays in the inbox, and the next start answers it.
         """
-        self._stopping = True
-        if workers := set(self._workers.values()):
-            _, late = await asyncio.wait(workers, timeout=within_seconds)
-            for worker in late:
-                worker.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        self._is_stopping = True
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking], timeout=within_seconds)
+        await self._lines.stop(within_seconds)
         if self._recordings:
             await asyncio.wait(self._recordings, timeout=RECORDING_SECONDS)
 
@@ -131,7 +122,7 @@ class Delivery:
         await self._blank(message_ids)
 
     async def _blank(self, message_ids: Sequence[int]) -> None:
-        tickets = [self._tickets[one] for one in message_ids if one in self._tickets]
+        tickets = [self._lines.tickets[one] for one in message_ids if one in self._lines.tickets]
         await self._drop(tickets)
         await self._erase(self._history.withdraw(message_ids), is_under_way=bool(tickets))
 
@@ -144,7 +135,7 @@ class Delivery:
             await self._blank([message_id])
             return True
         is_known = self._is_known(message_id)
-        if ticket := self._tickets.get(message_id):
+        if ticket := self._lines.tickets.get(message_id):
             ticket.said = replace(ticket.said, text=text)
             await noted([ticket])
         change = self._history.revise(message_id, text)
@@ -179,12 +170,17 @@ class Delivery:
         await self._forget(lambda said: said.guild_id == guild_id)
 
     @property
+    def broken(self) -> asyncio.Event:
+        """Set when the engine cannot be used again."""
+        return self._lines.broken
+
+    @property
     def num_pending(self) -> int:
         """How many messages wait for their reply or get it now."""
-        return len(self._tickets)
+        return len(self._lines.tickets)
 
     async def _forget(self, is_theirs: Callable[[Utterance], bool]) -> None:
-        await self._drop([one for one in self._tickets.values() if is_theirs(one.said)])
+        await self._drop([one for one in self._lines.tickets.values() if is_theirs(one.said)])
         self._erasures.note()
 
     async def _drop(self, tickets: Sequence[Ticket]) -> None:
@@ -194,13 +190,13 @@ class Delivery:
 
     def _is_known(self, message_id: int) -> bool:
         """Whether a message needs no more: it waits, was answered, or was deleted meanwhile."""
-        lists = (self._tickets, self._finished, self._withdrawn)
+        lists = (self._lines.tickets, self._lines.finished, self._withdrawn)
         return any(message_id in one for one in lists)
 
-    def _take_in(self, said: Utterance) -> None:
+    def _ticket_of(self, said: Utterance) -> Ticket:
         ticket = Ticket(said)
         ticket.recording = self._note(self._record(ticket))
-        self._enqueue(ticket)
+        return ticket
 
     def _note(self, writing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A task that writes into the inbox; a stop waits for it."""
@@ -213,48 +209,6 @@ class Delivery:
         with suppress(StoreUnavailableError):
             await self._inbox.mark([said])
 
-    def _enqueue(self, ticket: Ticket) -> None:
-        self._tickets[ticket.said.message_id] = ticket
-        scope = ticket.said.scope
-        self._lines.setdefault(scope, deque()).append(ticket)
-        if scope not in self._workers and self._courier is not None:
-            self._start_worker(scope, self._courier)
-
-    def _start_worker(self, scope: Scope, courier: Courier) -> None:
-        self._workers[scope] = asyncio.create_task(
-            self._work(scope, courier), name=f"scope {scope.channel_id}"
-        )
-
-    async def _work(self, scope: Scope, courier: Courier) -> None:
-        line = self._lines[scope]
-        try:
-            while line and not self._stopping:
-                await self._serve_next(line, courier)
-        finally:
-            del self._workers[scope]
-            if not line:
-                del self._lines[scope]
-
-    async def _serve_next(self, line: deque[Ticket], courier: Courier) -> None:
-        """Serve the first ticket and take it out of the line, whatever happens."""
-        ticket = line[0]
-        message_id = ticket.said.message_id
-        try:
-            if not await self._responder.serve(ticket, courier):
-                self._has_unfinished = True
-        except EngineClosedError:
-            logger.debug("The inbox has message %s for the next start.", message_id)
-        except EngineBrokenError:
-            self.broken.set()
-        except Exception:
-            logger.exception("Message %s could not be answered.", message_id)
-            await self._responder.apologise(ticket, courier)
-        finally:
-            line.popleft()
-            del self._tickets[message_id]
-            self._admission.release(ticket.said.author_id)
-            self._finished.append(message_id)
-
     async def _record(self, ticket: Ticket) -> None:
         """Note the utterance in the inbox; without a database it counts as new."""
         with suppress(StoreUnavailableError):
@@ -262,35 +216,52 @@ class Delivery:
                 ticket.is_repeated = True
                 ticket.cancellation.cancel()
 
-    async def _take_up_unfinished(self) -> None:
-        """Make tickets of the inbox's rows that are not done and have none."""
-        if not self._has_unfinished:
-            return
-        try:
-            entries = await self._inbox.unfinished()
-        except StoreUnavailableError:
-            return  # the next connection looks again
-        self._has_unfinished = False
-        for entry in entries:
+    async def _look_again(self, courier: Courier) -> None:
+        """Take up what is left in the inbox, now and then: no new connection may come for days."""
+        while True:
+            await self._pause(LOOK_SECONDS)
             try:
-                await self._take_up(entry)
+                await self._take_up_unfinished(courier)
             except Exception:
-                # One row that cannot be read must not silence the bot.
-                logger.exception("Message %s is left unanswered.", entry.said.message_id)
+                logger.exception("The inbox could not be looked into.")
 
-    async def _take_up(self, entry: InboxEntry) -> None:
-        said = entry.said
-        if said.message_id in self._tickets:  # it came while we started
+    async def _take_up_unfinished(self, courier: Courier) -> None:
+        """Make tickets of the inbox's rows that are not done and have none."""
+        async with self._taking_up:
+            if not self._lines.has_unfinished:
+                return
+            self._lines.has_unfinished = False
+            # A row that was read while its ticket was being finished is not what it was.
+            passing, left = set(self._lines.tickets), set(self._lines.left)
+            try:
+                entries, others_wait = await self._unfinished.due(
+                    courier, passing=passing, is_start=self._is_first_look
+                )
+            except StoreUnavailableError:
+                self._lines.has_unfinished = True  # the next look, or connection, finds them
+                return
+            self._is_first_look = False
+            self._lines.has_unfinished |= others_wait
+            for entry in entries:
+                await self._take_up(entry, left)
+
+    async def _take_up(self, entry: InboxEntry, left: Collection[int]) -> None:
+        """Make a ticket of a row, unless this run has one or has served it and not left it."""
+        message_id = entry.said.message_id
+        if message_id in self._lines.tickets:  # it came while we started
             return
-        is_too_late = entry.reply_text is None and not self._outbox.is_recent(said)
-        if entry.attempts > NUM_ATTEMPTS or is_too_late:
-            with suppress(StoreUnavailableError):
-                await self._inbox.close(said.message_id)
+        if message_id in self._lines.finished and message_id not in left:
+            if message_id not in self._lines.left:
+                await self._close_served(message_id)
             return
-        self._admission.readmit(said.author_id)
-        self._enqueue(Ticket(said, entry))
+        if message_id in self._lines.left:
+            self._lines.left.remove(message_id)
+        self._admission.readmit(entry.said.author_id)
+        self._lines.add(Ticket(entry.said, entry))
 
-
-def _by_age(tickets: Iterable[Ticket]) -> list[Ticket]:
-    """The tickets by the ids of their messages, which grow with time."""
-    return sorted(tickets, key=lambda one: one.said.message_id)
+    async def _close_served(self, message_id: int) -> None:
+        """Close the row of a message that was answered while the store could not take that."""
+        try:
+            await self._inbox.close(message_id)
+        except StoreUnavailableError:
+            self._lines.has_unfinished = True

@@ -6,6 +6,7 @@ With the data that go through them, and the ways in which sending can fail.
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from bot.dialogue.turn import Utterance
@@ -17,7 +18,8 @@ class InboxEntry:
     """An inbox row that was not finished when the bot stopped.
 
     `reply_text` and `reply_turn_id` are there when the reply was already made.
-    `sent_ids` are the messages of the parts that went out.
+    `sent_ids` are the messages of the parts that went out. Discord takes nothing in the channel
+    before `not_before`, where that is set.
     """
 
     said: Utterance
@@ -25,6 +27,7 @@ class InboxEntry:
     reply_turn_id: int | None
     sent_ids: tuple[int, ...]
     attempts: int
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,9 @@ class InboxStore(Protocol):
     async def record_part(self, message_id: int, part: int, sent_id: int) -> None:
         """Note that part `part` (from 0) of the reply went out as message `sent_id`."""
 
+    async def postpone(self, message_id: int, not_before: datetime) -> bool:
+        """Note that Discord takes nothing before; whether there is a row that is not done."""
+
     async def close(self, message_id: int) -> None:
         """The row is done, answered or not: its text goes, its message id stays known."""
 
@@ -56,8 +62,11 @@ class InboxStore(Protocol):
     async def spoken_in(self, limit: int) -> list[Spot]:
         """Where the bot was spoken to, at most `limit` places, those of lately first."""
 
-    async def unfinished(self) -> list[InboxEntry]:
-        """The rows that are not done, oldest first; adds one to the attempts of each."""
+    async def unfinished(self, *, is_start: bool = True) -> list[InboxEntry]:
+        """The rows that are not done, oldest first.
+
+        At a start one is added to the attempts of each that may be tried now.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +93,14 @@ class SendRefusedError(SendError):
 
 
 class SendTroubleError(SendError):
-    """The connection or Discord failed: the same part, with the same nonce, may be tried again."""
+    """The connection or Discord failed: the same part, with the same nonce, may be tried again.
+
+    Not before `wait_seconds` have passed, where Discord said so.
+    """
+
+    def __init__(self, reason: str, wait_seconds: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait_seconds = wait_seconds
 
 
 class Courier(Protocol):
@@ -102,6 +118,9 @@ class Courier(Protocol):
 
     async def sent_parts(self, said: Utterance) -> list[int]:
         """The ids of our messages in the channel that answer `said`, oldest first."""
+
+    def rest(self, channel_id: int, seconds: float) -> None:
+        """Leave a channel alone for so long: Discord said so to an earlier run."""
 
     def typing(self, channel_id: int) -> AbstractAsyncContextManager[None]:
         """Show that the bot is typing; never raises."""

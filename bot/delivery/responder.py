@@ -7,7 +7,7 @@ from contextlib import suppress
 from bot.answering.conversation import Conversation
 from bot.answering.ports import HistoryStore
 from bot.delivery.outbox import Outbox
-from bot.delivery.ports import Courier, InboxStore
+from bot.delivery.ports import Courier, InboxStore, SendTroubleError
 from bot.delivery.ticket import Ticket
 from bot.dialogue.reply import Reply
 from bot.dialogue.turn import Utterance
@@ -44,23 +44,29 @@ class Responder:
     async def serve(self, ticket: Ticket, courier: Courier) -> bool:
         """Answer one utterance; whether that is finished. What is not stays in the inbox.
 
-        Raises EngineClosedError and EngineBrokenError: the next start answers it.
+        So does a repeated one, for the run that took it in before. Raises EngineClosedError and
+        EngineBrokenError: the next start answers it.
         """
         is_done = await self._answer(ticket, courier)
         if ticket.is_repeated:
-            return True  # the run that took the utterance in before closes its row
+            return False
         if is_done:
             await self._close(ticket)
         return is_done
 
-    async def apologise(self, ticket: Ticket, courier: Courier) -> None:
-        """Say that a fault of ours came between; the message is not tried again."""
+    async def apologise(self, ticket: Ticket, courier: Courier) -> bool:
+        """Say that a fault of ours came between; whether the message is not tried again.
+
+        It is where Discord takes no apology now.
+        """
         try:
-            await self._outbox.notify(courier, ticket, OwnFaultError())
+            if not await self._outbox.notify(courier, ticket, OwnFaultError()):
+                return False
             await self._close(ticket)
         except Exception:
             # The worker has to go on: other messages wait behind this one.
             logger.exception("Message %s got no apology either.", ticket.said.message_id)
+        return True
 
     async def _answer(self, ticket: Ticket, courier: Courier) -> bool:
         """Respond and send; whether nothing is left to do for this utterance."""
@@ -68,6 +74,12 @@ class Responder:
         if ticket.entry is not None and ticket.entry.reply_text is not None:
             reply = Reply(ticket.entry.reply_text, ticket.entry.reply_turn_id)
             return await self._outbox.resume(courier, ticket, reply, len(ticket.entry.sent_ids))
+        if ticket.entry is not None:
+            try:
+                if await self._outbox.was_answered(courier, ticket.entry):
+                    return True
+            except SendTroubleError:
+                return False
         try:
             async with courier.typing(ticket.said.scope.channel_id):
                 said, reply = await self._respond(ticket)
@@ -102,8 +114,13 @@ class Responder:
 
     async def _respond_once(self, ticket: Ticket) -> tuple[Utterance, Reply]:
         said = ticket.said  # read at the last moment: an edit may have come
-        return said, await self._conversation.respond(said, ticket.cancellation, ticket.recording)
+        reply = await self._conversation.respond(
+            said, ticket.cancellation, ticket.recording, as_it_reads=lambda: ticket.said
+        )
+        return said, reply
 
     async def _close(self, ticket: Ticket) -> None:
-        with suppress(StoreUnavailableError):
+        try:
             await self._inbox.close(ticket.said.message_id)
+        except StoreUnavailableError:
+            ticket.is_unclosed = True

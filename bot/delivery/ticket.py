@@ -15,13 +15,15 @@ class Ticket:
 
     `entry` is there when an earlier run, or a lost connection, left the utterance unfinished in
     the inbox; else `recording` is the task that notes the utterance there. `is_repeated`: the
-    inbox knew it before, so its reply is cancelled.
+    inbox knew it before, so its reply is cancelled. `is_unclosed`: nothing is left to do, but the
+    store could not take it.
     """
 
     said: Utterance
     entry: InboxEntry | None = None
     recording: asyncio.Task[None] | None = None
     is_repeated: bool = False
+    is_unclosed: bool = False
     cancellation: Cancellation = field(default_factory=Cancellation)
 
 

@@ -30,8 +30,9 @@ from bot.startup.foundation import Foundation, forgetting, open_foundation, rete
 from bot.startup.heartbeat import heartbeat
 from bot.startup.model_folder import must_be_fetched
 from bot.startup.single_instance import only_instance
-from bot.startup.stopping import end_now, stopped_by_signals
+from bot.startup.stopping import end_now, end_soon, stopped_by_signals
 from bot.startup.watch import Loss, Watch
+from bot.startup.watchdog import Watchdog
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from bot.store.lease import SqlLease
@@ -92,10 +93,17 @@ async def _run(opened: Opened, token: str, stop: asyncio.Event) -> int:
     signalled = asyncio.create_task(stop.wait())
     broken = asyncio.create_task(delivery.broken.wait())
     watching = asyncio.create_task(opened.watch.run(), name="watch")
-    ends = {client, signalled, broken, watching}
-    async with heartbeat(DATA_FOLDER, partial(_is_connected, bot)):
+    watchdog = Watchdog(bot.way_out, partial(_is_connected, bot), DATA_FOLDER)
+    stuck = asyncio.create_task(watchdog.run(), name="watchdog")
+    ends = {client, signalled, broken, watching, stuck}
+    async with heartbeat(DATA_FOLDER, watchdog.is_well):
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     loss = watching.result() if watching.done() else None
+    is_stuck = stuck.done()
+    stuck.cancel()
+    if is_stuck:
+        logger.critical("Nothing gets out to Discord: a fresh start is needed.")
+        end_soon(EXIT_RESTART)
     started_at = time.monotonic()
     if not client.done():
         logger.info("Stopping: %s messages are being answered.", delivery.num_pending)
@@ -108,6 +116,8 @@ async def _run(opened: Opened, token: str, stop: asyncio.Event) -> int:
     logger.info("Stopped after %.1f s.", time.monotonic() - started_at)
     if delivery.broken.is_set():
         logger.critical("The engine has failed for good: a fresh start is needed.")
+        return EXIT_RESTART
+    if is_stuck:
         return EXIT_RESTART
     return 0 if loss is None else EXIT_UNAVAILABLE
 
@@ -145,12 +155,8 @@ def compose(
     history = SqlHistory(database, origin=origin, clock=clock)
     sampling = SqlSampling(database)
     inbox = SqlInbox(database, clock=clock, lease=lease)
-    limits = AdmissionLimits(
-        max_queue=settings.max_queue,
-        max_pending=settings.max_pending_per_user,
-        cooldown_seconds=settings.cooldown_seconds,
-    )
-    admission = Admission(limits)
+    limits = limits_of(settings)
+    admission, catch_up = Admission(limits), timedelta(minutes=settings.catch_up_minutes)
     conversation = build_conversation(foundation, history, sampling)
     delivery = Delivery(
         conversation=conversation,
@@ -159,6 +165,7 @@ def compose(
         history=history,
         admission=admission,
         outbox=Outbox(inbox, clock=clock),
+        catch_up=catch_up,
     )
     return Services(
         conversation=conversation,
@@ -169,12 +176,19 @@ def compose(
         history=history,
         sampling=sampling,
         servers=SqlServers(database, clock=clock),
-        privacy=SqlPrivacy(
-            database, mark_age=timedelta(minutes=settings.catch_up_minutes), clock=clock
-        ),
+        privacy=SqlPrivacy(database, mark_age=catch_up, clock=clock),
         engine=foundation.engine,
         completer=build_text_completer(foundation),
         settings=settings,
         license_id=foundation.license_id,
         lease=lease,
+    )
+
+
+def limits_of(settings: Settings) -> AdmissionLimits:
+    """Who may take a place in the queue."""
+    return AdmissionLimits(
+        max_queue=settings.max_queue,
+        max_pending=settings.max_pending_per_user,
+        cooldown_seconds=settings.cooldown_seconds,
     )

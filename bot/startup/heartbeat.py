@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 FOLDER = Path("data")
 NAME = "alive"
 BEAT_SECONDS = 20.0
-LOOK_SECONDS = 1.0  # how soon we look again for a connection that is not there
+LOOK_SECONDS = 1.0  # how soon we look again whether the bot is well
 PATIENCE_SECONDS = 60.0  # two beats may be missed: a reconnect, a busy disk
 
 Pause = Callable[[float], Awaitable[None]]
@@ -36,27 +36,31 @@ def is_alive(folder: Path, now: float) -> bool:
 
 @asynccontextmanager
 async def heartbeat(
-    folder: Path, is_connected: Callable[[], bool], *, pause: Pause = asyncio.sleep
+    folder: Path, is_well: Callable[[], bool], *, pause: Pause = asyncio.sleep
 ) -> AsyncIterator[None]:
-    """Touch the sign of life while the block runs and `is_connected`; it goes with the block.
+    """Touch the sign of life while the block runs and `is_well`; it goes with the block.
 
     A folder that cannot be written is logged and never ends the block.
     """
-    sign = folder / NAME
-    beating = asyncio.create_task(_beat(sign, is_connected, pause), name="heartbeat")
+    beating = asyncio.create_task(_beat(folder / NAME, is_well, pause), name="heartbeat")
     try:
         yield
     finally:
         beating.cancel()
         await asyncio.wait({beating})
-        with suppress(OSError):
-            await asyncio.to_thread(sign.unlink, missing_ok=True)
+        await take_sign_away(folder)
 
 
-async def _beat(sign: Path, is_connected: Callable[[], bool], pause: Pause) -> None:
+async def take_sign_away(folder: Path) -> None:
+    """Let the bot seem away at once."""
+    with suppress(OSError):
+        await asyncio.to_thread((folder / NAME).unlink, missing_ok=True)
+
+
+async def _beat(sign: Path, is_well: Callable[[], bool], pause: Pause) -> None:
     is_told = False  # of a sign that cannot be written: once, until it can be again
     while True:
-        if not is_connected():
+        if not is_well():
             await pause(LOOK_SECONDS)
             continue
         try:

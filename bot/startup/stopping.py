@@ -63,9 +63,14 @@ def _on_signal(stop: asyncio.Event, patience: Patience) -> None:
     if stop.is_set():
         return
     stop.set()
+    end_soon()
+
+
+def end_soon(exit_code: int = 0) -> None:
+    """End this process in STOP_SECONDS, whatever hangs."""
     # A dead network, a long step of the model or a model that is still being loaded: nothing
     # of it may keep the bot from ending, and the interpreter waits for every other thread.
-    limit = threading.Timer(STOP_SECONDS, end_now)
+    limit = threading.Timer(STOP_SECONDS, end_now, (exit_code,))
     limit.daemon = True
     limit.start()
 

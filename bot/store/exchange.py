@@ -7,7 +7,17 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Update, bindparam, insert, literal, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Update,
+    bindparam,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from bot.answering.ports import Draft, Head
 from bot.dialogue.turn import Exchange, Role, Scope, Turn, Utterance
@@ -24,9 +34,20 @@ from bot.store.database.rows import (
 )
 from bot.store.database.tables import candidate, conversation, inbox, turn
 from bot.store.inbox import State
+from bot.store.tree import BLANK
 
-# What an exchange builds on: the inbox row and the parent, in one row that is always there,
-# since either of the two may be missing.
+# What an exchange builds on: the inbox row, the parent and how many of the turns that it was made
+# of have words; in one row that is always there, since either of the first two may be missing.
+_WORDS = turn.alias()
+_NUM_STANDING = (
+    select(func.count())
+    .select_from(_WORDS)
+    .where(
+        _WORDS.c.id.in_(bindparam("made_of", expanding=True, type_=turn.c.id.type)),
+        _WORDS.c.text != BLANK,
+    )
+    .scalar_subquery()
+)
 _ALWAYS = select(literal(1).label("one")).subquery()
 _GROUND = (
     select(
@@ -35,6 +56,7 @@ _GROUND = (
         turn.c.id.label("parent_id"),
         turn.c.channel_id,
         turn.c.user_id,
+        _NUM_STANDING.label("num_standing"),
     )
     .select_from(_ALWAYS)
     .outerjoin(inbox, inbox.c.message_id == bindparam("message_id"))
@@ -80,10 +102,13 @@ class Storing:
 
     def __call__(self, connection: Connection) -> Exchange:
         """The exchange, stored; raises ScopeMovedError where something moved under it."""
-        ids = {"message_id": self.draft.said.message_id, "of_parent": self.draft.parent_id}
-        ground = connection.execute(_GROUND, ids).one()
+        draft = self.draft
+        ids = {"message_id": draft.said.message_id, "of_parent": draft.parent_id}
+        ground = connection.execute(_GROUND, {**ids, "made_of": draft.made_of_ids}).one()
         said_text = _text_now(ground, self.draft.said, self.cipher)
-        _check_parent(ground, self.draft)
+        if ground.num_standing < len(draft.made_of_ids):  # erased while the reply was made
+            raise ScopeMovedError
+        _check_parent(ground, draft)
         user = self._insert(connection, Role.USER, said_text, self._said_columns(said_text))
         bot = self._insert(connection, Role.BOT, self.draft.text, self._reply_columns(user.turn_id))
         self._insert_rejected(connection, bot.turn_id)

@@ -136,26 +136,37 @@ class SqlInbox:
 
         await self._database.write(note)
 
+    async def postpone(self, message_id: int, not_before: datetime) -> bool:
+        """Note that Discord takes nothing before; whether there is a row that is not done."""
+        is_open = (inbox.c.message_id == message_id, inbox.c.state != State.DONE)
+        later = update(inbox).where(*is_open).values(not_before=not_before)
+        return await self._database.write(
+            lambda connection: bool(connection.execute(later).rowcount)
+        )
+
     async def close(self, message_id: int) -> None:
         """The row is done, answered or not: its text goes, its message id stays known."""
         await self._database.write(
             lambda connection: connection.execute(_IS_DONE, {"of_message": message_id})
         )
 
-    async def unfinished(self) -> list[InboxEntry]:
-        """The rows that are not done, oldest first; adds one to the attempts of each.
+    async def unfinished(self, *, is_start: bool = True) -> list[InboxEntry]:
+        """The rows that are not done, oldest first.
 
-        `attempts` of an entry counts this one. Another application's rows stay as they are.
+        At a start one is added to the attempts of each that may be tried now; an entry's
+        `attempts` count it. Another application's rows stay as they are.
         """
         is_ours = or_(
             inbox.c.application_id == self._application_id,
             inbox.c.application_id.is_(None),  # from an older version
         )
         open_rows = and_(inbox.c.state != State.DONE, is_ours)
+        may_go = or_(inbox.c.not_before.is_(None), inbox.c.not_before <= self._clock())
 
         def take(connection: Connection) -> list[InboxEntry]:
-            attempt = update(inbox).where(open_rows).values(attempts=inbox.c.attempts + 1)
-            connection.execute(attempt)
+            if is_start:
+                attempt = update(inbox).where(open_rows, may_go)
+                connection.execute(attempt.values(attempts=inbox.c.attempts + 1))
             query = select(inbox).where(open_rows).order_by(inbox.c.message_id)
             return [
                 _entry(row, _sent_ids(connection, row.message_id), self._database.cipher)
@@ -223,4 +234,4 @@ def _entry(row: Row[Any], sent_ids: tuple[int, ...], cipher: Cipher) -> InboxEnt
         reply_to_id=row.reply_to_id,
     )
     reply_text = None if row.reply_text is None else cipher.open(row.reply_text)
-    return InboxEntry(said, reply_text, row.reply_turn_id, sent_ids, row.attempts)
+    return InboxEntry(said, reply_text, row.reply_turn_id, sent_ids, row.attempts, row.not_before)

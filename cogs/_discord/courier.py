@@ -4,12 +4,14 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import aiohttp
 import discord
 
+from bot.client.global_limit import retry_after, within_a_day
 from bot.delivery.ports import MessageGoneError, Part, SendError, SendRefusedError, SendTroubleError
 from bot.dialogue.turn import Utterance
 from bot.errors import ChatError, StoreUnavailableError
@@ -17,7 +19,10 @@ from bot.ports import ServerStore
 from bot.texts import FALLBACK_LANGUAGE, explain
 from cogs._discord.fence import our_permissions
 from cogs._discord.outgoing import NO_PINGS, Outgoing
+from cogs._discord.refusals import NO_HISTORY, closes_channel, is_gone, is_limit
+from cogs._discord.rests import Rests
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 BACKOFF_SECONDS = 600.0  # Discord bans an address after 10,000 refused requests in 10 minutes
@@ -28,13 +33,7 @@ LOOK_SECONDS = 1.0  # how soon typing that gave way to something else is tried a
 NUM_SEARCHED = 100  # messages after a question among which its answer is looked for: one page
 NUM_NOTICES = 4096  # of which the ids are kept
 
-# https://discord.com/developers/docs/topics/opcodes-and-status-codes, JSON error codes
-NO_HISTORY = 160002  # a reply without the permission to read the history
-BLOCKED_TEXTS = (200000, 240000)  # by AutoMod, or a harmful link: the next text may pass
-# Beside every other 403 what refuses all texts in a channel: not a text channel, an archived or
-# locked thread, a DM that the member closed, slowmode.
-CLOSED_CHANNELS = (50007, 50008, 50083, 50278, 160005, 20016)
-NETWORK_ERRORS = (discord.RateLimited, aiohttp.ClientError, OSError)
+NETWORK_ERRORS = (aiohttp.ClientError, OSError)
 # A RuntimeError is what aiohttp raises once its session is closed.
 ANY_FAILURE = (discord.DiscordException, aiohttp.ClientError, OSError, RuntimeError)
 
@@ -44,7 +43,7 @@ class DiscordCourier:
 
     A channel and a message are known to it by their ids, not by the cache: so it also works for
     what an earlier run left unfinished. A request that is on its way runs to its end, although
-    its caller is cancelled.
+    its caller is cancelled. Where Discord said "later" nothing is asked of it until then.
     """
 
     def __init__(
@@ -57,14 +56,19 @@ class DiscordCourier:
         self._client = client
         self._servers = servers
         self._outgoing = outgoing
-        self._clock = clock
-        self._closed_until: dict[int, float] = {}
+        self._refusing = Rests(clock)  # channels where we may not write
+        self._resting = Rests(clock)  # channels where we may write again later
+        self._resting_typing = Rests(clock)
         self._notice_ids: deque[int] = deque(maxlen=NUM_NOTICES)
         self._removals: set[asyncio.Task[None]] = set()
 
     def may_write(self, channel_id: int) -> bool:
         """Whether Discord did not refuse what we wrote there a short while ago."""
-        return self._clock() >= self._closed_until.get(channel_id, 0.0)
+        return not self._refusing.seconds_left(channel_id)
+
+    def rest(self, channel_id: int, seconds: float) -> None:
+        """Leave a channel alone for so long: Discord said so to an earlier run."""
+        self._resting.add(channel_id, within_a_day(seconds))
 
     async def send(self, part: Part) -> int:
         """Send `part` and return the message's id; raises a SendError.
@@ -73,8 +77,9 @@ class DiscordCourier:
         """
         if not self.may_write(part.channel_id):
             raise SendRefusedError("Discord refused an earlier message in this channel")
-        with self._translating(part.channel_id), self._outgoing.waiting():
-            return await self._outgoing.run(self._post_or_edit(part))
+        self._must_not_rest(part.channel_id)
+        with self._outgoing.waiting():
+            return await self._run(part.channel_id, self._post_or_edit(part))
 
     async def sentence(self, said: Utterance, error: ChatError) -> str:
         """The error's sentence in the language of the author of `said`."""
@@ -123,8 +128,8 @@ class DiscordCourier:
         channel_id = said.scope.channel_id
         if not self._reads_history(channel_id):
             raise SendRefusedError("the history of the channel cannot be read")
-        with self._translating(channel_id):
-            searched = await self._outgoing.run(self._written_after(said.message_id, channel_id))
+        self._must_not_rest(channel_id)
+        searched = await self._run(channel_id, self._written_after(said.message_id, channel_id))
         found = [message.id for message in searched if self._answers(message, said.message_id)]
         if not found and len(searched) >= NUM_SEARCHED:
             raise SendRefusedError("the answer may be beyond what was looked at")
@@ -201,17 +206,20 @@ class DiscordCourier:
     async def _keep_typing(self, channel_id: int) -> None:
         try:
             await asyncio.sleep(TYPING_AFTER_SECONDS)
-            while self.may_write(channel_id):
+            while self.may_write(channel_id) and not self._typing_rests(channel_id):
                 if not self._outgoing.may_type:
                     await asyncio.sleep(LOOK_SECONDS)
                     continue
                 await self._outgoing.run(self._client.http.send_typing(channel_id))
                 await asyncio.sleep(TYPING_SECONDS)
         except ANY_FAILURE as error:
+            if isinstance(error, discord.RateLimited):
+                self._resting_typing.add(channel_id, within_a_day(error.retry_after))
             logger.debug("Typing in channel %s is not shown: %s", channel_id, error)
 
     async def _remove_later(self, channel_id: int, message_id: int) -> None:
         await asyncio.sleep(NOTICE_SECONDS)
+        await self._rested(channel_id)
         notice = self._client.get_partial_messageable(channel_id).get_partial_message(message_id)
         try:
             with self._outgoing.waiting():
@@ -219,15 +227,38 @@ class DiscordCourier:
         except ANY_FAILURE as error:
             logger.debug("The notice %s stays: %s", message_id, error)
 
-    @contextmanager
-    def _translating(self, channel_id: int) -> Iterator[None]:
-        """Turn what discord.py raises into a SendError, and leave a closed channel alone."""
+    async def _rested(self, channel_id: int) -> None:
+        """Return when Discord takes requests in a channel."""
+        while seconds := self._rest_seconds(channel_id):  # noqa: ASYNC110  # a clock ends it
+            await asyncio.sleep(seconds)
+
+    def _rest_seconds(self, channel_id: int) -> float:
+        """For how long Discord wants no request in a channel, or none at all; 0: it takes one."""
+        return max(self._resting.seconds_left(channel_id), self._outgoing.rest_seconds)
+
+    def _typing_rests(self, channel_id: int) -> bool:
+        """Whether Discord wants no more typing in a channel, or nothing there, for now."""
+        return bool(self._rest_seconds(channel_id) or self._resting_typing.seconds_left(channel_id))
+
+    def _must_not_rest(self, channel_id: int) -> None:
+        """Raise SendTroubleError, without a request, where Discord wants a channel left alone."""
+        if seconds := self._rest_seconds(channel_id):
+            raise SendTroubleError("Discord wants to be asked later", seconds)
+
+    async def _run(self, channel_id: int, request: Awaitable[T]) -> T:
+        """The outcome of a request that runs to its end; what discord.py raises is a SendError."""
+        return await self._outgoing.run(self._translated(channel_id, request))
+
+    async def _translated(self, channel_id: int, request: Awaitable[T]) -> T:
+        """The same, and what Discord said of the channel is kept, although no caller waits."""
         try:
-            yield
+            return await request
         except discord.HTTPException as error:
-            if _closes_channel(error):
+            if closes_channel(error):
                 self._back_off(channel_id, error)
-            raise _send_error(error) from error
+            raise self._send_error(channel_id, error) from error
+        except discord.RateLimited as error:
+            raise self._later(channel_id, str(error), within_a_day(error.retry_after)) from error
         except NETWORK_ERRORS as error:
             raise SendTroubleError(str(error) or type(error).__name__) from error
         except RuntimeError as error:
@@ -235,11 +266,24 @@ class DiscordCourier:
                 raise
             raise SendTroubleError("the connection is closed") from error
 
+    def _send_error(self, channel_id: int, error: discord.HTTPException) -> SendError:
+        """What `error` means for a reply on its way."""
+        if is_gone(error):
+            return MessageGoneError(str(error))
+        if is_limit(error):
+            return self._later(channel_id, str(error), retry_after(error.response.headers))
+        if error.status >= 500:
+            return SendTroubleError(str(error))
+        return SendRefusedError(str(error))
+
+    def _later(self, channel_id: int, reason: str, seconds: float) -> SendTroubleError:
+        """The trouble of a limit; the channel rests for as long as Discord named."""
+        if seconds:
+            self._resting.add(channel_id, seconds)
+        return SendTroubleError(reason, self._rest_seconds(channel_id))
+
     def _back_off(self, channel_id: int, error: discord.HTTPException) -> None:
-        now = self._clock()
-        for past_id in [one for one, until in self._closed_until.items() if until <= now]:
-            del self._closed_until[past_id]
-        self._closed_until[channel_id] = now + BACKOFF_SECONDS
+        self._refusing.add(channel_id, BACKOFF_SECONDS)
         logger.warning(
             "Discord refuses what I write in channel %s (%s): no try there for %.0f minutes.",
             channel_id,
@@ -250,20 +294,3 @@ class DiscordCourier:
 
 def _notice_nonce(message_id: int) -> str:
     return f"n{message_id}"
-
-
-def _closes_channel(error: discord.HTTPException) -> bool:
-    is_refused = error.status == 403 and error.code not in BLOCKED_TEXTS
-    return is_refused or error.code in CLOSED_CHANNELS
-
-
-def _send_error(error: discord.HTTPException) -> SendError:
-    """What `error` means for a reply on its way."""
-    if error.status == 404:
-        return MessageGoneError(str(error))
-    # The text is all that discord.py gives of which field Discord refused.
-    if error.status == 400 and "message_reference" in error.text:
-        return MessageGoneError(str(error))
-    if (error.status == 429 and error.code not in CLOSED_CHANNELS) or error.status >= 500:
-        return SendTroubleError(str(error))
-    return SendRefusedError(str(error))

@@ -9,6 +9,7 @@ import discord
 import simcord
 
 from bot.client.global_limit import GlobalLimit
+from bot.client.way_out import WayOut
 from bot.delivery.ports import Part
 from bot.dialogue.turn import Scope, Utterance
 from bot.errors import StoreUnavailableError
@@ -90,7 +91,7 @@ async def open_desk() -> AsyncIterator[Desk]:
         alice = guild.add_member(env.create_user("alice"))
         await env.settle()
         question = await alice.send(channel, f"<@{ears.own_id}> hi")
-        outgoing = Outgoing(GlobalLimit())
+        outgoing = Outgoing(GlobalLimit(), WayOut())
         courier = DiscordCourier(ears, locales, outgoing, clock)  # type: ignore[arg-type]  # all it asks
         yield Desk(env, ears, guild, channel, alice, question, courier, locales, clock)
         await courier.close()

@@ -113,7 +113,7 @@ def build_services(
         num_turns=settings.num_context_turns,
         idle=timedelta(minutes=settings.idle_minutes),
     )
-    admission = Admission(limits_of(settings))
+    admission, catch_up = Admission(limits_of(settings)), settings.catch_up_minutes
     delivery = Delivery(
         conversation=conversation,
         erasures=erasures,
@@ -131,9 +131,7 @@ def build_services(
         history=history,
         sampling=sampling,
         servers=SqlServers(database, clock=clock),
-        privacy=SqlPrivacy(
-            database, mark_age=timedelta(minutes=settings.catch_up_minutes), clock=clock
-        ),
+        privacy=SqlPrivacy(database, mark_age=timedelta(minutes=catch_up), clock=clock),
         engine=engine,
         completer=_completer(engine, settings),
         settings=settings,

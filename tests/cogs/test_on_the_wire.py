@@ -1,6 +1,7 @@
 """The bot over a real connection: HTTP, gateway, nonces and cut lines as discord.py meets them."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -16,8 +17,10 @@ from bot.delivery.ports import MessageGoneError, Part
 from bot.dialogue.turn import Scope, Utterance
 from bot.settings.settings import Settings
 from bot.store.database.database import Database
+from bot.store.inbox import SqlInbox
 from cogs._discord.courier import DiscordCourier
 from cogs._discord.outgoing import Outgoing
+from tests.cogs.desk import Clock
 from tests.cogs.stage import build_services
 from tests.discord_server.faults import Cut, Hold, TooMany, When
 from tests.discord_server.server import DiscordServer, serving
@@ -38,10 +41,11 @@ class Line:
     general: Channel
     ada: User
     running: "asyncio.Task[None]"
+    database: Database
 
     @property
     def courier(self) -> DiscordCourier:
-        outgoing = Outgoing(self.bot.global_limit)
+        outgoing = Outgoing(self.bot.global_limit, self.bot.way_out)
         return DiscordCourier(self.bot, self.bot.services.servers, outgoing)
 
     def ask(self, text: str = "hello") -> int:
@@ -68,7 +72,7 @@ async def line(
         bot._connection.guild_ready_timeout = 0.05  # seconds after the last server; else 2
         running = asyncio.create_task(run_client(bot, server.token))
         await server.wait_ready()
-        yield Line(server, bot, engine, guild, general, ada, running)
+        yield Line(server, bot, engine, guild, general, ada, running, database)
         engine.gate.set()
         await bot.services.delivery.stop(5.0)
         await bot.close()
@@ -94,10 +98,62 @@ async def test_a_line_cut_while_sending_leaves_one_reply(line: Line, when: When)
     assert len(line.server.requests_to("POST", MESSAGES)) == 4
 
 
-async def test_a_long_rate_limit_is_waited_for_outside_of_discord_py(line: Line) -> None:
-    line.server.faults.add("POST", MESSAGES, TooMany(retry_after=3600.0), times=2)
+async def all_served(line: Line) -> None:
+    """Return when no message waits for its reply, or for a place to send it to."""
+    while line.bot.services.delivery.num_pending:  # noqa: ASYNC110  # nothing else tells
+        await asyncio.sleep(0.01)
+
+
+async def waits(line: Line) -> list[float]:
+    """For how many seconds Discord wants each reply kept back, oldest first."""
+    inbox = SqlInbox(line.database)
+    until = [entry.not_before or utc_now() for entry in await inbox.unfinished()]
+    return [(moment - utc_now()).total_seconds() for moment in until]
+
+
+async def test_a_channel_is_left_alone_for_as_long_as_discord_says(line: Line) -> None:
+    messages = f"/channels/{line.general.id}/messages"
+    limit = line.server.faults.add("POST", messages, TooMany(retry_after=3600.0), times=100)
     line.ask()
-    assert await line.replies(1) == ["reply two one"]
+    line.ask("and now?")
+    await line.engine.wait_until_asked(2)
+    await all_served(line)
+    assert limit.hits == 1
+    assert [3590 < seconds < 3600 for seconds in await waits(line)] == [True, True]
+    assert line.bot.way_out.num_waiting == 0  # the watchdog rests, too
+    other = line.server.add_channel(line.guild, "other")
+    line.server.say(other, line.ada, "and here?", mention_bot=True)
+    await line.server.wait_replies(other, 1)
+
+
+async def test_everything_is_left_alone_where_the_address_is_banned(line: Line) -> None:
+    limit = line.server.faults.add("*", "*", TooMany(retry_after=3600.0, via=False), times=1)
+    line.ask()
+    await line.engine.wait_until_asked(1)
+    await all_served(line)
+    num_requests = len(line.server.requests)
+    other = line.server.add_channel(line.guild, "other")
+    line.server.say(other, line.ada, "and here?", mention_bot=True)
+    line.server.say(other, line.ada, "", mention_bot=True)  # gets a notice else
+    command = line.server.interact("help", channel=other, member=line.ada)
+    await line.engine.wait_until_asked(2)
+    await all_served(line)
+    assert (len(line.server.requests), limit.hits) == (num_requests, 1)
+    assert command.callback is None
+    assert [3590 < seconds < 3600 for seconds in await waits(line)] == [True, True]
+
+
+async def test_a_global_limit_that_discord_py_does_not_wait_for_counts_for_all(line: Line) -> None:
+    limit = TooMany(retry_after=3600.0, scope="global")
+    line.server.faults.add("POST", MESSAGES, limit, times=1)
+    line.ask()
+    await line.engine.wait_until_asked(1)
+    await all_served(line)
+    other = line.server.add_channel(line.guild, "other")
+    line.server.say(other, line.ada, "and here?", mention_bot=True)
+    await line.engine.wait_until_asked(2)
+    await all_served(line)
+    assert len(line.server.requests_to("POST", MESSAGES)) == 1
 
 
 async def test_a_repeated_nonce_changes_the_message_that_is_there(line: Line) -> None:
@@ -136,6 +192,24 @@ async def test_hanging_typing_does_not_hold_the_reply(line: Line) -> None:
     line.server.faults.add("POST", "/channels/*/typing", Hold())
     line.ask()
     assert await line.replies(1) == ["reply two one"]
+
+
+async def test_a_send_that_hangs_is_stuck_although_commands_are_answered(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    clock.now = time.monotonic()
+    monkeypatch.setattr(line.bot.way_out, "_clock", clock)
+    held = line.server.faults.add("POST", MESSAGES, Hold())
+    line.ask()
+    await line.server.wait_for(lambda: held.hits, what="the message")
+    clock.now += 61
+    await line.server.interact("privacy", channel=line.general, member=line.ada).answer()
+    assert line.bot.way_out.stuck_seconds == 61
+    held.release()
+    await line.replies(1)
+    await all_served(line)
+    assert line.bot.way_out.stuck_seconds == 0
 
 
 async def test_what_was_sent_before_is_found_by_ids_alone(line: Line) -> None:

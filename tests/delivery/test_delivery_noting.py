@@ -35,7 +35,7 @@ async def begin_to_answer(rooms: Rooms, num_asked: int) -> SlowInbox:
 async def answer_to_a_known_message(rooms: Rooms, num_asked: int) -> SlowInbox:
     """The same where another run has noted it already."""
     await rooms.inbox.record(said("hello", 1))
-    rooms.delivery._has_unfinished = False
+    rooms.delivery._lines.has_unfinished = False
     inbox = await begin_to_answer(rooms, num_asked)
     inbox.gate.set()
     await settled(rooms)

@@ -1,11 +1,12 @@
 """What a crash or a stop left unfinished is made good by the next start; on a real database."""
 
+import logging
 from datetime import timedelta
 
 import pytest
 
-from bot.delivery.delivery import NUM_ATTEMPTS
 from bot.delivery.ports import Part
+from bot.delivery.unfinished import NUM_ATTEMPTS
 from bot.dialogue.turn import Utterance
 from bot.engine.protocol import Cancellation
 from bot.store.database.database import Database
@@ -88,7 +89,10 @@ async def test_an_old_unanswered_message_is_closed_after_a_restart(database: Dat
     assert await later.inbox.unfinished() == []
 
 
-async def test_a_message_that_ends_the_bot_each_time_is_given_up(database: Database) -> None:
+async def test_a_message_that_ends_the_bot_each_time_is_given_up(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     rooms = Rooms(database)
     await rooms.inbox.record(said("poison", 1))
     for _ in range(NUM_ATTEMPTS):
@@ -98,6 +102,7 @@ async def test_a_message_that_ends_the_bot_each_time_is_given_up(database: Datab
     await settled(later)
     assert later.engine.asked == []
     assert await later.inbox.unfinished() == []
+    assert "Message 1 is given up" in caplog.text
 
 
 async def test_a_reply_found_after_a_crash_takes_the_place_of_a_sentence(
@@ -126,7 +131,7 @@ async def test_a_row_that_cannot_be_read_does_not_silence_the_bot(
 
     later = Rooms(database, courier=rooms.courier, clock=rooms.clock)
     later.clock.now = NOW + timedelta(minutes=10)
-    later.delivery._inbox = Unreadable(database)
+    later.delivery._unfinished._inbox = Unreadable(database)
     await later.delivery.start(later.courier)
     later.delivery.accept(said("are you there?", 2, created_at=later.clock.now))
     await later.courier.wait_for(1)

@@ -87,6 +87,20 @@ async def test_a_reply_for_a_head_that_has_moved_is_not_stored(
     assert await count(database, tables.turn) == 2
 
 
+async def test_a_reply_that_was_made_of_erased_words_is_not_stored(
+    database: Database, history: SqlHistory
+) -> None:
+    first = await talk(history, said(1), "two")
+    head = await history.head(CHANNEL)
+    ids = (first.user.turn_id, first.bot.turn_id)
+    await history.withdraw([1])
+    with pytest.raises(ScopeMovedError):
+        await history.remember(draft(said(2), parent_id=head.turn_id, made_of_ids=ids), head)
+    assert await count(database, tables.turn) == 2
+    await history.remember(draft(said(2), parent_id=head.turn_id), head)
+    assert await count(database, tables.turn) == 4
+
+
 async def test_of_two_replies_at_once_one_is_stored(
     database: Database, history: SqlHistory
 ) -> None:

@@ -9,7 +9,7 @@ from bot.store.database import tables
 from bot.store.database.database import Database
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox, forget_rows
-from tests.store.talk import GUILD, NOON, rows, said, talk
+from tests.store.talk import GUILD, NOON, Clock, rows, said, talk
 
 
 async def test_a_message_is_recorded_once(inbox: SqlInbox) -> None:
@@ -36,6 +36,27 @@ async def test_every_look_counts_as_an_attempt(inbox: SqlInbox) -> None:
     await inbox.record(said(1))
     await inbox.unfinished()
     assert [entry.attempts for entry in await inbox.unfinished()] == [2]
+
+
+async def test_a_look_while_the_bot_runs_counts_for_nothing(inbox: SqlInbox) -> None:
+    await inbox.record(said(1))
+    assert [entry.attempts for entry in await inbox.unfinished(is_start=False)] == [0]
+
+
+async def test_what_has_to_wait_says_until_when_and_is_not_tried(
+    inbox: SqlInbox, clock: Clock
+) -> None:
+    later = clock.now + timedelta(hours=1)
+    await inbox.record(said(1))
+    assert await inbox.postpone(1, later)
+    assert not await inbox.postpone(2, later)
+    (entry,) = await inbox.unfinished()
+    assert (entry.not_before, entry.attempts) == (later, 0)
+    clock.move(hours=1)
+    (entry,) = await inbox.unfinished()
+    assert entry.attempts == 1
+    await inbox.close(1)
+    assert not await inbox.postpone(1, later)
 
 
 async def test_an_answer_comes_back_with_what_was_sent_of_it(

@@ -8,6 +8,7 @@ import pytest
 from simcord.backend import serializers
 
 from bot.client.global_limit import GlobalLimit
+from bot.client.way_out import WayOut
 from bot.delivery.ports import Part, SendRefusedError
 from bot.errors import DeadlineError
 from cogs._discord.courier import NOTICE_SECONDS, NUM_SEARCHED, DiscordCourier
@@ -127,7 +128,7 @@ async def test_a_notice_of_an_earlier_run_is_known_by_its_nonce(
         return [{**one, "nonce": nonce} for one in await logs_from(*args, **options)]
 
     monkeypatch.setattr(desk.ears.http, "logs_from", with_nonces)
-    outgoing = Outgoing(GlobalLimit())
+    outgoing = Outgoing(GlobalLimit(), WayOut())
     later = DiscordCourier(desk.ears, desk.locales, outgoing)  # type: ignore[arg-type]  # all it asks
     assert await later.sent_parts(desk.said) == []
 

@@ -49,8 +49,12 @@ async def test_a_deleted_question_is_gone(desk: Desk) -> None:
         }
     }
     refusal = {"code": 50035, "message": "Invalid Form Body", "errors": errors}
-    with pytest.raises(MessageGoneError), desk.courier._translating(desk.channel.id):
+
+    async def refused() -> None:
         raise discord.HTTPException(_Response(400), refusal)
+
+    with pytest.raises(MessageGoneError):
+        await desk.courier._translated(desk.channel.id, refused())
 
 
 class _Response:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from bot.client.global_limit import GlobalLimit
 from bot.client.http_trace import tracing
+from bot.client.way_out import WayOut
 from cogs._discord.outgoing import ANSWER_SECONDS, CALM_SECONDS, Outgoing
 from tests.cogs.desk import Clock
 
@@ -41,7 +42,7 @@ def interaction(*, is_answered: bool) -> discord.Interaction[Any]:
 
 
 async def test_typing_gives_way_to_what_waits() -> None:
-    outgoing = Outgoing(GlobalLimit())
+    outgoing = Outgoing(GlobalLimit(), WayOut())
     assert outgoing.may_type
     with outgoing.waiting(), outgoing.waiting():
         assert not outgoing.may_type
@@ -50,7 +51,7 @@ async def test_typing_gives_way_to_what_waits() -> None:
 
 async def test_typing_gives_way_to_an_interaction_until_it_is_acknowledged_or_over() -> None:
     clock = Clock()
-    outgoing = Outgoing(GlobalLimit(), clock)
+    outgoing = Outgoing(GlobalLimit(), WayOut(), clock)
     outgoing.expect(interaction(is_answered=True))
     assert outgoing.may_type
     outgoing.expect(interaction(is_answered=False))
@@ -62,7 +63,7 @@ async def test_typing_gives_way_to_an_interaction_until_it_is_acknowledged_or_ov
 
 async def test_interactions_that_are_over_are_not_kept() -> None:
     clock = Clock()
-    outgoing = Outgoing(GlobalLimit(), clock)
+    outgoing = Outgoing(GlobalLimit(), WayOut(), clock)
     for _ in range(3):
         outgoing.expect(interaction(is_answered=False))
         clock.now += ANSWER_SECONDS
@@ -70,7 +71,7 @@ async def test_interactions_that_are_over_are_not_kept() -> None:
 
 
 async def test_a_request_runs_to_its_end_although_its_caller_is_cancelled() -> None:
-    outgoing = Outgoing(GlobalLimit())
+    outgoing = Outgoing(GlobalLimit(), WayOut())
     begun, released, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def request() -> None:
@@ -103,7 +104,7 @@ async def test_a_global_limit_keeps_typing_away_for_a_minute(
     limit = GlobalLimit(clock)
 
     async def answer(_: web.Request) -> web.Response:
-        return web.Response(status=status, headers=headers)
+        return web.json_response({}, status=status, headers=headers)
 
     app = web.Application()
     app.router.add_get("/", answer)
@@ -113,7 +114,7 @@ async def test_a_global_limit_keeps_typing_away_for_a_minute(
     async with aiohttp.ClientSession(trace_configs=[tracing(limit.look)]) as session:
         await session.get(f"http://127.0.0.1:{runner.addresses[0][1]}/")
     await runner.cleanup()
-    outgoing = Outgoing(limit, clock)
+    outgoing = Outgoing(limit, WayOut(), clock)
     clock.now += CALM_SECONDS - 0.01
     assert outgoing.may_type is not is_noted
     clock.now += 0.01

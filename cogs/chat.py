@@ -1,7 +1,6 @@
 """What people write to the bot, and what becomes of it; bot.delivery.delivery answers."""
 
 import logging
-from collections.abc import Awaitable
 
 import discord
 from discord.ext import commands
@@ -11,7 +10,7 @@ from bot.delivery.admission import Admission
 from bot.delivery.delivery import Delivery
 from bot.dialogue.text import is_blank
 from bot.dialogue.turn import Utterance
-from bot.errors import AdmissionError, OwnFaultError, RefusedError, StoreUnavailableError
+from bot.errors import AdmissionError, OwnFaultError, RefusedError
 from bot.ports import ServerStore
 from bot.settings.settings import Settings
 from bot.texts import ONLY_TEXT, mark
@@ -64,7 +63,7 @@ class Chat(commands.Cog):
         """Begin to answer, now that the servers are known, or go on after a new connection."""
         if not self._is_started:
             self._is_started = True
-            await purge_departed(self._client, self._servers)
+            await purge_departed(self._client, self._servers, self._delivery)
         await self._delivery.start(self._courier)
 
     @commands.Cog.listener()
@@ -101,36 +100,33 @@ class Chat(commands.Cog):
         if not event.data.get("edited_timestamp") or "content" not in event.data:
             return
         text = text_of(message, self._bot_id)
-        await _without_memory(self._delivery.revise(message.id, "" if is_blank(text) else text))
+        await self._delivery.revise(message.id, "" if is_blank(text) else text)
 
     @commands.Cog.listener()
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
         """Forget a deleted message."""
-        await _without_memory(self._delivery.withdraw([event.message_id]))
+        await self._delivery.withdraw([event.message_id])
 
     @commands.Cog.listener()
     async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
         """Forget several deleted messages."""
-        await _without_memory(self._delivery.withdraw(sorted(event.message_ids)))
+        await self._delivery.withdraw(sorted(event.message_ids))
 
     @commands.Cog.listener()
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """Forget a server that we are no longer in; one that is only unavailable stays."""
         channel_ids = [channel.id for channel in (*guild.channels, *guild.threads)]
-        await self._delivery.forget_server(guild.id)
-        await _without_memory(self._servers.purge_server(guild.id, channel_ids))
+        await self._delivery.forget_server(guild.id, channel_ids)
 
     @commands.Cog.listener()
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
         """Forget a channel; its threads are reported one by one."""
         await self._delivery.forget_channel(channel.id)
-        await _without_memory(self._servers.purge_channel(channel.id))
 
     @commands.Cog.listener()
     async def on_raw_thread_delete(self, event: discord.RawThreadDeleteEvent) -> None:
         """Forget a thread."""
         await self._delivery.forget_channel(event.thread_id)
-        await _without_memory(self._servers.purge_channel(event.thread_id))
 
     @property
     def _bot_id(self) -> int:
@@ -180,15 +176,6 @@ def _log_drop(message: discord.Message, reason: str) -> None:
         message.guild and message.guild.id,
         reason,
     )
-
-
-async def _without_memory(change: Awaitable[None]) -> None:
-    """Await a change of what is stored; where the memory is away, retention catches up on it."""
-    try:
-        await change
-    except StoreUnavailableError:
-        # The database says so itself, once; a warning for each change would flood the log.
-        logger.debug("A change on Discord did not reach what is stored.")
 
 
 async def setup(bot: ChatBot) -> None:

@@ -9,14 +9,14 @@ to done (all was sent); after a crash the row says where to go on. A database is
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from bot.answering.conversation import Conversation
 from bot.answering.erasures import Erasures
-from bot.answering.ports import HistoryStore
 from bot.delivery.admission import Admission
+from bot.delivery.facts import Facts
 from bot.delivery.outbox import Outbox
 from bot.delivery.ports import Courier, InboxEntry, InboxStore
 from bot.delivery.responder import Responder
@@ -41,17 +41,17 @@ class Delivery:
         conversation: Conversation,
         erasures: Erasures,
         inbox: InboxStore,
-        history: HistoryStore,
+        facts: Facts,
         admission: Admission,
         outbox: Outbox,
     ) -> None:
         self._erasures = erasures
         self._inbox = inbox
-        self._history = history
+        self._facts = facts
         self._admission = admission
         self._outbox = outbox
         self._responder = Responder(
-            conversation=conversation, history=history, inbox=inbox, outbox=outbox
+            conversation=conversation, facts=facts, inbox=inbox, outbox=outbox
         )
         self._lines: dict[Scope, deque[Ticket]] = {}
         self._workers: dict[Scope, asyncio.Task[None]] = {}
@@ -80,6 +80,7 @@ class Delivery:
 
     async def start(self, courier: Courier) -> None:
         """Begin to answer, what was left unfinished first; call it at every new connection."""
+        await self._facts.begin()
         await self._take_up_unfinished()
         self._courier = courier
         for scope, line in self._lines.items():
@@ -99,6 +100,7 @@ class Delivery:
             for worker in late:
                 worker.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await self._facts.stop()
         if self._recordings:
             await asyncio.wait(self._recordings, timeout=RECORDING_SECONDS)
 
@@ -106,7 +108,8 @@ class Delivery:
         """Drop the replies to deleted messages and blank what is stored of them."""
         tickets = [self._tickets[one] for one in message_ids if one in self._tickets]
         await self._drop(tickets)
-        await self._erase(self._history.withdraw(message_ids), is_under_way=bool(tickets))
+        change = self._facts.withdraw(message_ids, self._under_way(message_ids))
+        await self._erase(change, is_under_way=bool(tickets))
 
     async def revise(self, message_id: int, text: str) -> None:
         """Follow an edited message; an empty `text` means that we may not read it any more."""
@@ -116,7 +119,7 @@ class Delivery:
         if ticket := self._tickets.get(message_id):
             ticket.said = replace(ticket.said, text=text)
             await noted([ticket])
-        change = self._history.revise(message_id, text)
+        change = self._facts.revise(message_id, text, self._under_way([message_id]))
         await self._erase(change, is_under_way=ticket is not None)
 
     async def _erase(self, change: Awaitable[bool], *, is_under_way: bool) -> None:
@@ -137,23 +140,37 @@ class Delivery:
         await self._forget(lambda said: said.author_id == user_id)
 
     async def forget_channel(self, channel_id: int) -> None:
-        """Drop everything that waits or runs in a channel or one of its threads."""
-        await self._forget(
+        """Forget a channel or thread that is gone, with all that waits or runs there.
+
+        What waits or runs in the threads of a channel goes with it.
+        """
+        under_way = await self._forget(
             lambda said: channel_id in (said.scope.channel_id, said.parent_channel_id)
         )
+        change = self._facts.purge_channel(channel_id, under_way)
+        await self._erase(change, is_under_way=True)
 
-    async def forget_server(self, guild_id: int) -> None:
-        """Drop everything that waits or runs in a server."""
-        await self._forget(lambda said: said.guild_id == guild_id)
+    async def forget_server(self, guild_id: int, channel_ids: Sequence[int]) -> None:
+        """Forget a server that the bot is in no longer, with all that waits or runs there."""
+        under_way = await self._forget(lambda said: said.guild_id == guild_id)
+        change = self._facts.purge_server(guild_id, channel_ids, under_way)
+        await self._erase(change, is_under_way=True)
 
     @property
     def num_pending(self) -> int:
         """How many messages wait for their reply or get it now."""
         return len(self._tickets)
 
-    async def _forget(self, is_theirs: Callable[[Utterance], bool]) -> None:
-        await self._drop([one for one in self._tickets.values() if is_theirs(one.said)])
+    async def _forget(self, is_theirs: Callable[[Utterance], bool]) -> list[int]:
+        """Drop what waits or runs; returns which messages are still under way."""
+        tickets = [one for one in self._tickets.values() if is_theirs(one.said)]
+        await self._drop(tickets)
         self._erasures.note()
+        return self._under_way(one.said.message_id for one in tickets)
+
+    def _under_way(self, message_ids: Iterable[int]) -> list[int]:
+        """Those of the messages that are not answered yet: their exchange may still be stored."""
+        return [one for one in message_ids if one in self._tickets]
 
     async def _drop(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:
@@ -201,6 +218,7 @@ class Delivery:
             del self._tickets[message_id]
             self._admission.release(ticket.said.author_id)
             self._finished.append(message_id)
+            self._facts.ended(message_id)
 
     async def _record(self, ticket: Ticket) -> None:
         """Note the utterance in the inbox; without a database it counts as new."""

@@ -19,15 +19,17 @@ from bot.client.chat_bot import ChatBot, Services
 from bot.client.connection import check_token, run_client
 from bot.delivery.admission import Admission, AdmissionLimits
 from bot.delivery.delivery import Delivery
+from bot.delivery.facts import Facts
 from bot.delivery.outbox import Outbox
 from bot.engine.thread import is_any_left
 from bot.errors import EXIT_RESTART, WrongSettingsError
 from bot.settings.settings import DATA_FOLDER, Settings
 from bot.startup.building import build_conversation, build_text_completer
-from bot.startup.foundation import Foundation, forgetting, open_foundation
+from bot.startup.foundation import Foundation, facts_path_for, forgetting, open_foundation
 from bot.startup.heartbeat import heartbeat
 from bot.startup.model_folder import must_be_fetched
 from bot.startup.single_instance import only_instance
+from bot.store.fact_file import FactFile
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from bot.store.privacy import SqlPrivacy
@@ -138,6 +140,13 @@ def compose(foundation: Foundation, origin: str) -> Services:
     history = SqlHistory(database, origin=origin)
     sampling = SqlSampling(database)
     inbox = SqlInbox(database)
+    servers = SqlServers(database)
+    facts = Facts(
+        history=history,
+        servers=servers,
+        erasures=foundation.erasures,
+        file=FactFile(facts_path_for(settings.database_url)),
+    )
     admission = Admission(
         AdmissionLimits(
             max_queue=settings.max_queue,
@@ -152,7 +161,7 @@ def compose(foundation: Foundation, origin: str) -> Services:
             conversation=conversation,
             erasures=foundation.erasures,
             inbox=inbox,
-            history=history,
+            facts=facts,
             admission=admission,
             outbox=Outbox(inbox),
         ),
@@ -160,7 +169,7 @@ def compose(foundation: Foundation, origin: str) -> Services:
         admission=admission,
         history=history,
         sampling=sampling,
-        servers=SqlServers(database),
+        servers=servers,
         privacy=SqlPrivacy(database),
         engine=foundation.engine,
         completer=build_text_completer(foundation),

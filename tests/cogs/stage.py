@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import discord
@@ -17,11 +18,13 @@ from bot.answering.text_completion import TextCompleter
 from bot.client.chat_bot import ChatBot, Services
 from bot.delivery.admission import Admission, AdmissionLimits
 from bot.delivery.delivery import Delivery
+from bot.delivery.facts import Facts
 from bot.delivery.outbox import Outbox
 from bot.dialogue.blocked import is_blocked
 from bot.dialogue.context import ContextBudget
 from bot.settings.settings import Settings
 from bot.store.database.database import Database
+from bot.store.fact_file import FactFile
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from bot.store.privacy import SqlPrivacy
@@ -95,10 +98,11 @@ def _readable(ids: Sequence[int]) -> str:
 
 
 def build_services(database: Database, engine: ScriptedEngine, settings: Settings) -> Services:
-    """What `bot.startup.app` builds, around a scripted engine; nothing waits before another try."""
+    """What `bot.startup.app` builds, with a scripted engine; no reply waits before another try."""
     history = SqlHistory(database, origin="discord")
     sampling = SqlSampling(database)
     inbox = SqlInbox(database)
+    servers = SqlServers(database)
     erasures = Erasures(engine)
     conversation = Conversation(
         erasures=erasures,
@@ -116,7 +120,12 @@ def build_services(database: Database, engine: ScriptedEngine, settings: Setting
             conversation=conversation,
             erasures=erasures,
             inbox=inbox,
-            history=history,
+            facts=Facts(
+                history=history,
+                servers=servers,
+                erasures=erasures,
+                file=FactFile(Path(f"{database.address.path}.facts")),
+            ),
             admission=admission,
             outbox=Outbox(inbox, pause=_no_pause),
         ),
@@ -124,7 +133,7 @@ def build_services(database: Database, engine: ScriptedEngine, settings: Setting
         admission=admission,
         history=history,
         sampling=sampling,
-        servers=SqlServers(database),
+        servers=servers,
         privacy=SqlPrivacy(database),
         engine=engine,
         completer=_completer(engine, settings),

@@ -125,6 +125,7 @@ def build_services(database: Database, engine: ScriptedEngine, settings: Setting
                 servers=servers,
                 erasures=erasures,
                 file=FactFile(Path(f"{database.address.path}.facts")),
+                pause=_long_pause,
             ),
             admission=admission,
             outbox=Outbox(inbox, pause=_no_pause),
@@ -169,6 +170,11 @@ def limits_of(settings: Settings) -> AdmissionLimits:
 
 async def _no_pause(seconds: float) -> None:
     await asyncio.sleep(0)
+
+
+async def _long_pause(seconds: float) -> None:
+    """A pause that simcord does not wait for; a test advances the time."""
+    await asyncio.sleep(60 * seconds)
 
 
 @asynccontextmanager

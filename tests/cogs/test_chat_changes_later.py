@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from bot.delivery.facts import FIRST_PAUSE_SECONDS
 from bot.dialogue.turn import Scope
 from bot.store.database.database import Database
 from bot.store.upkeep.opening import open_database
@@ -64,7 +63,7 @@ async def test_what_goes_while_another_program_writes_is_forgotten_when_that_is_
                 case _:
                     backend.delete_channel(place.id)
             await refused(caplog)
-        await stage.env.advance_time(FIRST_PAUSE_SECONDS)
+        await stage.env.advance_time(60)
     assert (await stage.services.history.status(Scope(place.id))).num_turns == 0
 
 
@@ -78,7 +77,7 @@ async def test_an_edit_while_another_program_writes_is_followed_when_that_is_don
             for text in edits:
                 stage.env.backend.edit_message(stage.channel.id, question.id, {"content": text})
             await refused(caplog)
-        await stage.env.advance_time(FIRST_PAUSE_SECONDS)
+        await stage.env.advance_time(60)
     turn = await stage.services.history.turn_of_message(question.id)
     assert turn is not None
     assert turn.text == "I like birds"

@@ -23,7 +23,7 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 5.0
 LAST_ROUND_SECONDS = 1.0  # for what is not done yet at a stop
 BATCH = 100  # deleted messages that are forgotten in one transaction
-NUM_KEPT = 50_000  # a database may be away for days, and most messages are none of ours
+NUM_KEPT = 20_000  # a database may be away for days, and most messages are none of ours
 
 
 @dataclass(eq=False)
@@ -111,7 +111,8 @@ class Facts:
         self._is_stopped = True
         if self._repeating is not None:
             self._repeating.cancel()
-            await self._save()  # first: a try that is under way may take longer than a stop may
+        await self._save()  # first: a try that is under way may take longer than a stop may
+        if self._repeating is not None:
             await asyncio.wait({self._repeating})
         if not self._is_away:
             with suppress(TimeoutError):
@@ -121,14 +122,22 @@ class Facts:
 
     async def _report(self, facts: Sequence[Fact], under_way: Iterable[int]) -> bool:
         reports = list(self._entered(facts, set(under_way)))
-        if not self._is_away:
-            async with self._one_at_a_time:
-                if not self._is_away:  # those before it may have found it so
-                    with suppress(StoreUnavailableError):
-                        return await self._settle(reports)
-        await self._save()
+        were_kept = await self._try_at_once(reports)
+        if were_kept is None or self._on_disk:
+            await self._save()
         self._repeat_soon()
-        return True
+        return were_kept is not False
+
+    async def _try_at_once(self, reports: Sequence[_Report]) -> bool | None:
+        """Whether anything was kept of what is reported; None where the store is away."""
+        if self._is_away:
+            return None
+        async with self._one_at_a_time:
+            if self._is_away:  # those before it have found it so
+                return None
+            with suppress(StoreUnavailableError):
+                return await self._settle(reports)
+        return None
 
     def _entered(self, facts: Sequence[Fact], under_way: set[int]) -> Iterator[_Report]:
         """The reports of new facts, in the places of older ones about the same subjects."""

@@ -141,12 +141,6 @@ def compose(foundation: Foundation, origin: str) -> Services:
     sampling = SqlSampling(database)
     inbox = SqlInbox(database)
     servers = SqlServers(database)
-    facts = Facts(
-        history=history,
-        servers=servers,
-        erasures=foundation.erasures,
-        file=FactFile(facts_path_for(settings.database_url)),
-    )
     admission = Admission(
         AdmissionLimits(
             max_queue=settings.max_queue,
@@ -161,7 +155,7 @@ def compose(foundation: Foundation, origin: str) -> Services:
             conversation=conversation,
             erasures=foundation.erasures,
             inbox=inbox,
-            facts=facts,
+            facts=_facts_of(foundation, history, servers),
             admission=admission,
             outbox=Outbox(inbox),
         ),
@@ -176,3 +170,9 @@ def compose(foundation: Foundation, origin: str) -> Services:
         settings=settings,
         license_id=foundation.license_id,
     )
+
+
+def _facts_of(foundation: Foundation, history: SqlHistory, servers: SqlServers) -> Facts:
+    """What makes the stores follow Discord; their file lies beside the database."""
+    file = FactFile(facts_path_for(foundation.settings.database_url))
+    return Facts(history=history, servers=servers, erasures=foundation.erasures, file=file)

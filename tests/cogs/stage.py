@@ -120,13 +120,7 @@ def build_services(database: Database, engine: ScriptedEngine, settings: Setting
             conversation=conversation,
             erasures=erasures,
             inbox=inbox,
-            facts=Facts(
-                history=history,
-                servers=servers,
-                erasures=erasures,
-                file=FactFile(Path(f"{database.address.path}.facts")),
-                pause=_long_pause,
-            ),
+            facts=_facts(database, history, servers, erasures),
             admission=admission,
             outbox=Outbox(inbox, pause=_no_pause),
         ),
@@ -139,6 +133,18 @@ def build_services(database: Database, engine: ScriptedEngine, settings: Setting
         engine=engine,
         completer=_completer(engine, settings),
         settings=settings,
+    )
+
+
+def _facts(
+    database: Database, history: SqlHistory, servers: SqlServers, erasures: Erasures
+) -> Facts:
+    return Facts(
+        history=history,
+        servers=servers,
+        erasures=erasures,
+        file=FactFile(Path(f"{database.address.path}.facts")),
+        pause=_long_pause,
     )
 
 

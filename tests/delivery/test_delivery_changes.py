@@ -10,7 +10,7 @@ from bot.engine.protocol import Completion, GenerationRequest
 from bot.errors import EngineStuckError, StoreUnavailableError
 from bot.store.database.database import Database
 from tests.fakes import RecordingCourier, ScriptedEngine
-from tests.rooms import CHANNEL, Rooms, answered, said, settled
+from tests.rooms import CHANNEL, Rooms, answered, idle, said, settled
 
 
 async def think_about(rooms: Rooms, *utterances: Utterance) -> None:
@@ -79,7 +79,7 @@ async def test_an_edit_to_nothing_withdraws(database: Database) -> None:
     rooms = Rooms(database)
     await rooms.delivery.start(rooms.courier)
     rooms.delivery.accept(said("I live in Seoul", 1))
-    await rooms.courier.wait_for(1)
+    await idle(rooms)
     await rooms.delivery.withdraw([4711])
     await rooms.delivery.revise(4711, "somebody else's")
     assert rooms.engine.num_forgotten == 0

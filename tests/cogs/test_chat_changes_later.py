@@ -21,7 +21,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
         f"sqlite+aiosqlite:///{tmp_path / 'banter.db'}",
         history_key="off",
         key_path=tmp_path / "history.key",
-        busy_seconds=0.05,
+        busy_seconds=0.2,
     )
     yield database
     await database.close()

@@ -26,7 +26,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
         f"sqlite+aiosqlite:///{tmp_path}/banter.db",
         history_key=None,
         key_path=tmp_path / "key",
-        busy_seconds=0.05,
+        busy_seconds=0.1,
     )
     yield database
     await database.close()

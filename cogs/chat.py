@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
 from datetime import timedelta
-from typing import TypeVar
 
 import discord
 from discord.ext import commands
@@ -17,7 +15,7 @@ from bot.delivery.look_back import LookBack
 from bot.delivery.outbox import NONCE_MEMORY
 from bot.dialogue.text import is_blank
 from bot.dialogue.turn import Utterance
-from bot.errors import AdmissionError, OwnFaultError, RefusedError, StoreUnavailableError
+from bot.errors import AdmissionError, OwnFaultError, RefusedError
 from bot.ports import ServerStore
 from bot.settings.settings import Settings
 from bot.texts import ONLY_TEXT, mark
@@ -35,7 +33,6 @@ from cogs._discord.missed_messages import MissedMessages
 from cogs._discord.outgoing import Outgoing
 from cogs._discord.unclear_places import UnclearPlaces
 
-T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 NOTHING_SAID = mark("Hello! Write something in the message that mentions me, and I'll answer.")
@@ -86,7 +83,7 @@ class Chat(commands.Cog):
         async with self._starting:
             if not self._is_started:
                 self._is_started = True
-                await purge_departed(self._client, self._servers)
+                await purge_departed(self._client, self._servers, self._delivery)
             await self._missed.take_in()
             await self._delivery.start(self._courier)
 
@@ -131,39 +128,35 @@ class Chat(commands.Cog):
         if not event.data.get("edited_timestamp") or "content" not in event.data:
             return
         text = text_of(message, self._bot_id)
-        change = self._delivery.revise(message.id, "" if is_blank(text) else text)
-        is_known = await _without_memory(change)
-        if is_known is False and self._is_recent(message):
+        is_known = await self._delivery.revise(message.id, "" if is_blank(text) else text)
+        if not is_known and self._is_recent(message):
             await self.on_message(message)  # the edit speaks to us first
 
     @commands.Cog.listener()
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
         """Forget a deleted message."""
-        await _without_memory(self._delivery.withdraw([event.message_id]))
+        await self._delivery.withdraw([event.message_id])
 
     @commands.Cog.listener()
     async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
         """Forget several deleted messages."""
-        await _without_memory(self._delivery.withdraw(sorted(event.message_ids)))
+        await self._delivery.withdraw(sorted(event.message_ids))
 
     @commands.Cog.listener()
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """Forget a server that we are no longer in; one that is only unavailable stays."""
         channel_ids = [channel.id for channel in (*guild.channels, *guild.threads)]
-        await self._delivery.forget_server(guild.id)
-        await _without_memory(self._servers.purge_server(guild.id, channel_ids))
+        await self._delivery.forget_server(guild.id, channel_ids)
 
     @commands.Cog.listener()
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
         """Forget a channel; its threads are reported one by one."""
         await self._delivery.forget_channel(channel.id)
-        await _without_memory(self._servers.purge_channel(channel.id))
 
     @commands.Cog.listener()
     async def on_raw_thread_delete(self, event: discord.RawThreadDeleteEvent) -> None:
         """Forget a thread."""
         await self._delivery.forget_channel(event.thread_id)
-        await _without_memory(self._servers.purge_channel(event.thread_id))
 
     @property
     def _bot_id(self) -> int:
@@ -220,16 +213,6 @@ def _log_drop(message: discord.Message, reason: str) -> None:
         message.guild and message.guild.id,
         reason,
     )
-
-
-async def _without_memory(change: Awaitable[T]) -> T | None:
-    """Await a change of what is stored; None where the memory is away: retention catches up."""
-    try:
-        return await change
-    except StoreUnavailableError:
-        # The database says so itself, once; a warning for each change would flood the log.
-        logger.debug("A change on Discord did not reach what is stored.")
-        return None
 
 
 async def setup(bot: ChatBot) -> None:

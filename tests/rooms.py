@@ -4,20 +4,24 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from bot.answering.conversation import Conversation
 from bot.answering.erasures import Erasures
 from bot.answering.reply_maker import ReplyMaker
 from bot.delivery.admission import Admission, AdmissionLimits
 from bot.delivery.delivery import Delivery
+from bot.delivery.facts import Facts
 from bot.delivery.outbox import Outbox
 from bot.dialogue.context import ContextBudget
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Scope, Utterance
 from bot.store.database.database import Database
+from bot.store.fact_file import FactFile
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from bot.store.sampling import SqlSampling
+from bot.store.servers import SqlServers
 from tests.fakes import InlineTokenizerThread, RecordingCourier, ScriptedEngine
 
 CHANNEL = Scope(500)
@@ -72,11 +76,19 @@ class Rooms:
             num_turns=self.num_turns,
             idle=self.idle,
         )
+        self.facts_path = Path(f"{self.database.address.path}.facts")
+        self.facts = Facts(
+            history=self.history,
+            servers=SqlServers(self.database, clock=self.clock),
+            erasures=self.erasures,
+            file=FactFile(self.facts_path),
+            pause=self._pause,
+        )
         self.delivery = Delivery(
             conversation=self.conversation,
             erasures=self.erasures,
             inbox=self.inbox,
-            history=self.history,
+            facts=self.facts,
             admission=Admission(AdmissionLimits(100, self.max_pending, 0)),
             outbox=Outbox(self.inbox, pause=self._pause, clock=self.clock),
             catch_up=self.catch_up,

@@ -27,7 +27,9 @@ NUM_TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Recollection:
-    """What is remembered for an utterance, and set for it. `head` None: the memory is away.
+    """What is remembered for an utterance, and set for it.
+
+    `head` None: the memory is away, or holds words that should be gone.
 
     `num_erasures`: how many there were before it was read.
     """
@@ -163,6 +165,8 @@ class Conversation:
     async def _recall(self, said: Utterance, *, is_alone: bool = False) -> Recollection:
         """What there is for `said`; `is_alone`: as if nothing had been said before."""
         num_erasures = self._erasures.num  # before anything is read
+        if self._erasures.are_due:
+            return Recollection(said, num_erasures, head=None)
         try:
             standing = await self._history.standing(said.scope, place_of(said), self._path_length)
             head, turns = standing.head, standing.turns

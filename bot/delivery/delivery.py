@@ -9,7 +9,7 @@ to done (all was sent); after a crash the row says where to go on. A database is
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -17,8 +17,8 @@ from typing import Any
 
 from bot.answering.conversation import Conversation
 from bot.answering.erasures import Erasures
-from bot.answering.ports import HistoryStore
 from bot.delivery.admission import Admission
+from bot.delivery.facts import Facts
 from bot.delivery.lines import NUM_REMEMBERED_IDS, Lines
 from bot.delivery.outbox import Outbox, Pause
 from bot.delivery.ports import Courier, InboxEntry, InboxStore
@@ -47,7 +47,7 @@ class Delivery:
         conversation: Conversation,
         erasures: Erasures,
         inbox: InboxStore,
-        history: HistoryStore,
+        facts: Facts,
         admission: Admission,
         outbox: Outbox,
         catch_up: timedelta = LEAST_CATCH_UP,
@@ -55,14 +55,12 @@ class Delivery:
     ) -> None:
         self._erasures = erasures
         self._inbox = inbox
-        self._history = history
+        self._facts = facts
         self._admission = admission
         self._unfinished = UnfinishedRows(inbox, outbox, catch_up)
         self._pause = pause
-        responder = Responder(
-            conversation=conversation, history=history, inbox=inbox, outbox=outbox
-        )
-        self._lines = Lines(responder, admission)
+        responder = Responder(conversation=conversation, facts=facts, inbox=inbox, outbox=outbox)
+        self._lines = Lines(responder, admission, facts)
         self._recordings: set[asyncio.Task[None]] = set()
         self._withdrawn: deque[int] = deque(maxlen=NUM_REMEMBERED_IDS)
         self._taking_up = asyncio.Lock()
@@ -98,6 +96,7 @@ class Delivery:
 
     async def start(self, courier: Courier) -> None:
         """Begin to answer, what was left unfinished first; call it at every new connection."""
+        await self._facts.begin()
         await self._take_up_unfinished(courier)
         if self._looking is None and not self._is_stopping:
             self._looking = asyncio.create_task(self._look_again(courier), name="inbox")
@@ -113,6 +112,7 @@ class Delivery:
             self._looking.cancel()
             await asyncio.wait([self._looking], timeout=within_seconds)
         await self._lines.stop(within_seconds)
+        await self._facts.stop()
         if self._recordings:
             await asyncio.wait(self._recordings, timeout=RECORDING_SECONDS)
 
@@ -124,7 +124,8 @@ class Delivery:
     async def _blank(self, message_ids: Sequence[int]) -> None:
         tickets = [self._lines.tickets[one] for one in message_ids if one in self._lines.tickets]
         await self._drop(tickets)
-        await self._erase(self._history.withdraw(message_ids), is_under_way=bool(tickets))
+        change = self._facts.withdraw(message_ids, self._under_way(message_ids))
+        await self._erase(change, is_under_way=bool(tickets))
 
     async def revise(self, message_id: int, text: str) -> bool:
         """Follow an edited message; an empty `text` means that we may not read it any more.
@@ -138,7 +139,7 @@ class Delivery:
         if ticket := self._lines.tickets.get(message_id):
             ticket.said = replace(ticket.said, text=text)
             await noted([ticket])
-        change = self._history.revise(message_id, text)
+        change = self._facts.revise(message_id, text, self._under_way([message_id]))
         return await self._erase(change, is_under_way=ticket is not None) or is_known
 
     async def _erase(self, change: Awaitable[bool], *, is_under_way: bool) -> bool:
@@ -160,14 +161,21 @@ class Delivery:
         await self._forget(lambda said: said.author_id == user_id)
 
     async def forget_channel(self, channel_id: int) -> None:
-        """Drop everything that waits or runs in a channel or one of its threads."""
-        await self._forget(
+        """Forget a channel or thread that is gone, with all that waits or runs there.
+
+        What waits or runs in the threads of a channel goes with it.
+        """
+        under_way = await self._forget(
             lambda said: channel_id in (said.scope.channel_id, said.parent_channel_id)
         )
+        change = self._facts.purge_channel(channel_id, under_way)
+        await self._erase(change, is_under_way=True)
 
-    async def forget_server(self, guild_id: int) -> None:
-        """Drop everything that waits or runs in a server."""
-        await self._forget(lambda said: said.guild_id == guild_id)
+    async def forget_server(self, guild_id: int, channel_ids: Sequence[int]) -> None:
+        """Forget a server that the bot is in no longer, with all that waits or runs there."""
+        under_way = await self._forget(lambda said: said.guild_id == guild_id)
+        change = self._facts.purge_server(guild_id, channel_ids, under_way)
+        await self._erase(change, is_under_way=True)
 
     @property
     def broken(self) -> asyncio.Event:
@@ -179,9 +187,16 @@ class Delivery:
         """How many messages wait for their reply or get it now."""
         return len(self._lines.tickets)
 
-    async def _forget(self, is_theirs: Callable[[Utterance], bool]) -> None:
-        await self._drop([one for one in self._lines.tickets.values() if is_theirs(one.said)])
+    async def _forget(self, is_theirs: Callable[[Utterance], bool]) -> list[int]:
+        """Drop what waits or runs; returns which messages are still under way."""
+        tickets = [one for one in self._lines.tickets.values() if is_theirs(one.said)]
+        await self._drop(tickets)
         self._erasures.note()
+        return self._under_way(one.said.message_id for one in tickets)
+
+    def _under_way(self, message_ids: Iterable[int]) -> list[int]:
+        """Those of the messages that are not answered yet: their exchange may still be stored."""
+        return [one for one in message_ids if one in self._lines.tickets]
 
     async def _drop(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from bot.delivery.admission import Admission
+from bot.delivery.facts import Facts
 from bot.delivery.ports import Courier
 from bot.delivery.responder import Responder
 from bot.delivery.ticket import Ticket
@@ -25,9 +26,10 @@ class Lines:
     done and for which no ticket stands.
     """
 
-    def __init__(self, responder: Responder, admission: Admission) -> None:
+    def __init__(self, responder: Responder, admission: Admission, facts: Facts) -> None:
         self._responder = responder
         self._admission = admission
+        self._facts = facts
         self._lines: dict[Scope, deque[Ticket]] = {}
         self._workers: dict[Scope, asyncio.Task[None]] = {}
         self._courier: Courier | None = None
@@ -107,6 +109,7 @@ class Lines:
             self.finished.append(message_id)
             if not is_done:
                 self.left.append(message_id)
+            self._facts.ended(message_id)
             self.has_unfinished |= ticket.is_unclosed or not is_done
 
 

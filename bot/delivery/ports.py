@@ -1,12 +1,13 @@
-"""What delivery needs of the store (an inbox) and of Discord (a courier), as Protocols.
+"""What delivery needs of the store (an inbox, notes) and of Discord (a courier), as Protocols.
 
 With the data that go through them, and the ways in which sending can fail.
 """
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from bot.dialogue.turn import Utterance
@@ -67,6 +68,41 @@ class InboxStore(Protocol):
 
         At a start one is added to the attempts of each that may be tried now.
         """
+
+
+class FactKind(StrEnum):
+    """What has happened to a message, a channel or a server on Discord."""
+
+    WITHDRAW = "withdraw"  # a message was deleted, or may not be read any more
+    REVISE = "revise"  # a message was edited
+    PURGE_CHANNEL = "channel"  # a channel or thread is gone
+    PURGE_SERVER = "server"  # the bot is in a server no longer
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What Discord reports once. An edit has its new `text`, a server its `channel_ids`."""
+
+    kind: FactKind
+    subject_id: int
+    text: str = field(default="", repr=False)  # of a member: never in a log
+    channel_ids: tuple[int, ...] = ()
+
+    @property
+    def subject(self) -> tuple[FactKind, int]:
+        """What it is about: of two facts about one message the newer one counts."""
+        is_edit = self.kind is FactKind.REVISE
+        return FactKind.WITHDRAW if is_edit else self.kind, self.subject_id
+
+
+class FactStore(Protocol):
+    """Where facts are noted for the next start, apart from the database. It may block."""
+
+    def read(self) -> list[Fact]:
+        """The facts that an earlier run noted."""
+
+    def write(self, facts: Sequence[Fact]) -> None:
+        """Note `facts` in the place of the earlier ones; raises OSError."""
 
 
 @dataclass(frozen=True, slots=True)

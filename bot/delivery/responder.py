@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-from contextlib import suppress
 
 from bot.answering.conversation import Conversation
-from bot.answering.ports import HistoryStore
+from bot.delivery.facts import Facts
 from bot.delivery.outbox import Outbox
 from bot.delivery.ports import Courier, InboxStore, SendTroubleError
 from bot.delivery.ticket import Ticket
@@ -32,12 +31,12 @@ class Responder:
         self,
         *,
         conversation: Conversation,
-        history: HistoryStore,
+        facts: Facts,
         inbox: InboxStore,
         outbox: Outbox,
     ) -> None:
         self._conversation = conversation
-        self._history = history
+        self._facts = facts
         self._inbox = inbox
         self._outbox = outbox
 
@@ -92,8 +91,8 @@ class Responder:
             logger.info("Message %s gets a sentence: %s", message_id, type(error).__name__)
             return await self._outbox.notify(courier, ticket, error)
         if ticket.said.text != said.text:
-            with suppress(StoreUnavailableError):  # it was edited while its reply was made
-                await self._history.revise(message_id, ticket.said.text)
+            # It was edited while its reply was made.
+            await self._facts.revise(message_id, ticket.said.text)
         return await self._outbox.send(courier, ticket, reply)
 
     async def _respond(self, ticket: Ticket) -> tuple[Utterance, Reply]:

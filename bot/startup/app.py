@@ -20,19 +20,27 @@ from bot.client.discord_clock import DiscordClock
 from bot.delivery.admission import Admission, AdmissionLimits
 from bot.delivery.clocks import Clock, utc_now
 from bot.delivery.delivery import Delivery
+from bot.delivery.facts import Facts
 from bot.delivery.look_back import LookBack
 from bot.delivery.outbox import Outbox
 from bot.engine.thread import is_any_left
 from bot.errors import EXIT_RESTART, EXIT_UNAVAILABLE, WrongSettingsError
 from bot.settings.settings import DATA_FOLDER, Settings
 from bot.startup.building import build_conversation, build_text_completer
-from bot.startup.foundation import Foundation, forgetting, open_foundation, retention_of
+from bot.startup.foundation import (
+    Foundation,
+    facts_path_for,
+    forgetting,
+    open_foundation,
+    retention_of,
+)
 from bot.startup.heartbeat import heartbeat
 from bot.startup.model_folder import must_be_fetched
 from bot.startup.single_instance import only_instance
 from bot.startup.stopping import end_now, end_soon, stopped_by_signals
 from bot.startup.watch import Loss, Watch
 from bot.startup.watchdog import Watchdog
+from bot.store.fact_file import FactFile
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from bot.store.lease import SqlLease
@@ -153,7 +161,7 @@ def compose(
     """Put the services of a Discord bot together; opens nothing. `clock`: see DiscordClock."""
     settings, database = foundation.settings, foundation.database
     history = SqlHistory(database, origin=origin, clock=clock)
-    sampling = SqlSampling(database)
+    sampling, servers = SqlSampling(database), SqlServers(database, clock=clock)
     inbox = SqlInbox(database, clock=clock, lease=lease)
     limits = limits_of(settings)
     admission, catch_up = Admission(limits), timedelta(minutes=settings.catch_up_minutes)
@@ -162,7 +170,7 @@ def compose(
         conversation=conversation,
         erasures=foundation.erasures,
         inbox=inbox,
-        history=history,
+        facts=_facts_of(foundation, history, servers),
         admission=admission,
         outbox=Outbox(inbox, clock=clock),
         catch_up=catch_up,
@@ -175,7 +183,7 @@ def compose(
         admission=admission,
         history=history,
         sampling=sampling,
-        servers=SqlServers(database, clock=clock),
+        servers=servers,
         privacy=SqlPrivacy(database, mark_age=catch_up, clock=clock),
         engine=foundation.engine,
         completer=build_text_completer(foundation),
@@ -192,3 +200,9 @@ def limits_of(settings: Settings) -> AdmissionLimits:
         max_pending=settings.max_pending_per_user,
         cooldown_seconds=settings.cooldown_seconds,
     )
+
+
+def _facts_of(foundation: Foundation, history: SqlHistory, servers: SqlServers) -> Facts:
+    """What makes the stores follow Discord; their file lies beside the database."""
+    file = FactFile(facts_path_for(foundation.settings.database_url))
+    return Facts(history=history, servers=servers, erasures=foundation.erasures, file=file)

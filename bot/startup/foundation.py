@@ -104,8 +104,19 @@ async def open_store(settings: Settings) -> Database:
 
 def key_path_for(database_url: str) -> Path:
     """Where the key file of a database lies; raises DatabaseError for no address."""
+    return _beside(database_url, "key")
+
+
+def facts_path_for(database_url: str) -> Path:
+    """Where facts are noted that a database could not take; raises DatabaseError for no address."""
+    return _beside(database_url, "facts")
+
+
+def _beside(database_url: str, ending: str) -> Path:
     path = address_of(database_url).path
-    return DATA_FOLDER / "history.key" if path is None else path.with_name(f"{path.name}.key")
+    if path is None:
+        return DATA_FOLDER / f"history.{ending}"
+    return path.with_name(f"{path.name}.{ending}")
 
 
 async def open_model(

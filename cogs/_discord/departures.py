@@ -4,6 +4,7 @@ import logging
 
 import discord
 
+from bot.delivery.delivery import Delivery
 from bot.errors import StoreUnavailableError
 from bot.ports import BOT_ITSELF, ServerStore
 
@@ -13,7 +14,7 @@ APPLICATION = "application"  # whose servers the stored ones are
 SEVERAL = "several"
 
 
-async def purge_departed(client: discord.Client, servers: ServerStore) -> None:
+async def purge_departed(client: discord.Client, servers: ServerStore, delivery: Delivery) -> None:
     """Delete what is kept of servers that `client` is in no longer; unavailable ones count.
 
     Nothing is deleted where a second application has used the database, whose servers we do not
@@ -29,7 +30,7 @@ async def purge_departed(client: discord.Client, servers: ServerStore) -> None:
         for guild_id in await servers.servers():
             if guild_id not in present:
                 logger.info("Server %s is left for good: what is kept of it goes.", guild_id)
-                await servers.purge_server(guild_id, [])
+                await delivery.forget_server(guild_id, [])
     except StoreUnavailableError:
         logger.debug("Servers that were left are looked for at the next start.")
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import discord
@@ -18,12 +19,14 @@ from bot.client.chat_bot import ChatBot, Services
 from bot.delivery.admission import Admission, AdmissionLimits
 from bot.delivery.clocks import Clock, utc_now
 from bot.delivery.delivery import Delivery
+from bot.delivery.facts import Facts
 from bot.delivery.look_back import LookBack
 from bot.delivery.outbox import Outbox
 from bot.dialogue.blocked import is_blocked
 from bot.dialogue.context import ContextBudget
 from bot.settings.settings import Settings
 from bot.store.database.database import Database
+from bot.store.fact_file import FactFile
 from bot.store.history import SqlHistory
 from bot.store.inbox import SqlInbox
 from bot.store.privacy import SqlPrivacy
@@ -99,9 +102,9 @@ def _readable(ids: Sequence[int]) -> str:
 def build_services(
     database: Database, engine: ScriptedEngine, settings: Settings, clock: Clock = utc_now
 ) -> Services:
-    """What `bot.startup.app` builds, around a scripted engine; nothing waits before another try."""
+    """What `bot.startup.app` builds, with a scripted engine; no reply waits before another try."""
     history = SqlHistory(database, origin="discord", clock=clock)
-    sampling = SqlSampling(database)
+    sampling, servers = SqlSampling(database), SqlServers(database, clock=clock)
     inbox = SqlInbox(database, clock=clock)
     erasures = Erasures(engine)
     conversation = Conversation(
@@ -118,7 +121,7 @@ def build_services(
         conversation=conversation,
         erasures=erasures,
         inbox=inbox,
-        history=history,
+        facts=_facts(database, history, servers, erasures),
         admission=admission,
         outbox=Outbox(inbox, pause=_no_pause, clock=clock),
     )
@@ -130,11 +133,23 @@ def build_services(
         admission=admission,
         history=history,
         sampling=sampling,
-        servers=SqlServers(database, clock=clock),
+        servers=servers,
         privacy=SqlPrivacy(database, mark_age=timedelta(minutes=catch_up), clock=clock),
         engine=engine,
         completer=_completer(engine, settings),
         settings=settings,
+    )
+
+
+def _facts(
+    database: Database, history: SqlHistory, servers: SqlServers, erasures: Erasures
+) -> Facts:
+    return Facts(
+        history=history,
+        servers=servers,
+        erasures=erasures,
+        file=FactFile(Path(f"{database.address.path}.facts")),
+        pause=_long_pause,
     )
 
 
@@ -166,6 +181,11 @@ def limits_of(settings: Settings) -> AdmissionLimits:
 
 async def _no_pause(seconds: float) -> None:
     await asyncio.sleep(0)
+
+
+async def _long_pause(seconds: float) -> None:
+    """A pause that simcord does not wait for; a test advances the time."""
+    await asyncio.sleep(60 * seconds)
 
 
 @asynccontextmanager

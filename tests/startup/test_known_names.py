@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from bot.settings.settings import load_settings
-from bot.startup.foundation import key_path_for
+from bot.startup.foundation import facts_path_for, key_path_for
 from bot.startup.heartbeat import heartbeat, is_alive
 from bot.startup.single_instance import is_running, only_instance
 
@@ -41,8 +41,10 @@ def test_a_minute_is_where_a_sign_of_life_ends(tmp_path: Path) -> None:
     assert [is_alive(tmp_path, 1000.0 + age) for age in ages] == [True, True, False, True, False]
 
 
-def test_the_database_and_its_key_lie_where_they_lay(tmp_path: Path) -> None:
+def test_the_database_and_what_lies_beside_it_have_their_names(tmp_path: Path) -> None:
     url = load_settings({}, tmp_path / "none").database_url
     assert url == "sqlite+aiosqlite:///data/banter.db"
     assert key_path_for(url) == Path("data/banter.db.key")
     assert key_path_for("postgresql+asyncpg://host/name") == Path("data/history.key")
+    assert facts_path_for(url) == Path("data/banter.db.facts")
+    assert facts_path_for("postgresql+asyncpg://host/name") == Path("data/history.facts")

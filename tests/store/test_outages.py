@@ -11,12 +11,17 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from bot.answering.erasures import Erasures
+from bot.delivery.facts import Facts
 from bot.errors import DatabaseError, StoreUnavailableError
 from bot.store.database import tables
 from bot.store.database.database import Database
+from bot.store.fact_file import FactFile
 from bot.store.history import SqlHistory
+from bot.store.servers import SqlServers
 from bot.store.upkeep.by_hand import check
 from bot.store.upkeep.opening import open_database
+from tests.fakes import ScriptedEngine
 from tests.store.talk import CHANNEL, count, draft, said, talk, texts
 
 
@@ -135,6 +140,41 @@ async def test_a_row_that_another_locks_is_an_outage(postgres_url: str, tmp_path
             await history.reset(CHANNEL)
     await other.dispose()
     await history.reset(CHANNEL)
+    await database.close()
+
+
+async def test_a_deletion_is_repeated_when_a_table_that_another_locks_is_free(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    database = await open_database(
+        postgres_url, history_key="off", key_path=tmp_path / "key", busy_seconds=0.1
+    )
+    history = SqlHistory(database, origin="discord")
+    await talk(history, said(1, "my secret"))
+    is_free = asyncio.Event()
+
+    async def pause(seconds: float) -> None:
+        await is_free.wait()
+
+    facts = Facts(
+        history=history,
+        servers=SqlServers(database),
+        erasures=Erasures(ScriptedEngine()),
+        file=FactFile(tmp_path / "history.facts"),
+        pause=pause,
+    )
+    other = create_async_engine(postgres_url)
+    async with other.begin() as connection:
+        await connection.execute(text("LOCK TABLE turn IN EXCLUSIVE MODE"))
+        await facts.withdraw([1])
+        assert (tmp_path / "history.facts").read_text() == "withdraw 1\n"
+    await other.dispose()
+    is_free.set()
+    while (tmp_path / "history.facts").exists():  # noqa: ASYNC110  # there is nothing else to wait for
+        await asyncio.sleep(0)
+    head = await history.head(CHANNEL)
+    assert await history.path(head.turn_id or 0, 9) == []
+    await facts.stop()
     await database.close()
 
 

@@ -30,7 +30,6 @@ class Recollection:
     """What is remembered for an utterance, and set for it.
 
     `head` None: the memory is away, or holds words that should be gone.
-
     `num_erasures`: how many there were before it was read.
     """
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -161,7 +162,7 @@ def compose(foundation: Foundation, origin: str) -> Services:
         history=history,
         sampling=sampling,
         servers=SqlServers(database),
-        privacy=SqlPrivacy(database),
+        privacy=SqlPrivacy(database, mark_age=timedelta(minutes=settings.catch_up_minutes)),
         engine=foundation.engine,
         completer=build_text_completer(foundation),
         settings=settings,

@@ -24,6 +24,7 @@ from bot.store.database.rows import (
 )
 from bot.store.database.tables import candidate, conversation, inbox, turn
 from bot.store.inbox import State
+from bot.store.locking import lock
 
 # What an exchange builds on: the inbox row and the parent, in one row that is always there,
 # since either of the two may be missing.
@@ -80,6 +81,7 @@ class Storing:
 
     def __call__(self, connection: Connection) -> Exchange:
         """The exchange, stored; raises ScopeMovedError where something moved under it."""
+        self._lock(connection)
         ids = {"message_id": self.draft.said.message_id, "of_parent": self.draft.parent_id}
         ground = connection.execute(_GROUND, ids).one()
         said_text = _text_now(ground, self.draft.said, self.cipher)
@@ -91,6 +93,16 @@ class Storing:
         answered = {"sealed": self.cipher.seal(self.draft.text), "by_turn": bot.turn_id}
         connection.execute(_IS_ANSWERED, {"answers": self.draft.said.message_id, **answered})
         return Exchange(user, bot)
+
+    def _lock(self, connection: Connection) -> None:
+        """Wait for what changes the rows that this exchange builds on, and keep it waiting."""
+        said = self.draft.said
+        lock(
+            connection,
+            messages=inbox.c.message_id == said.message_id,
+            scopes=has(conversation, scope_columns(said.scope)),
+            parent_id=self.draft.parent_id,
+        )
 
     def _insert(
         self, connection: Connection, role: Role, text: str, columns: dict[str, Any]

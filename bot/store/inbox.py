@@ -1,5 +1,6 @@
 """Utterances on their way, in SQL."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -11,6 +12,7 @@ from bot.store.database.crypto import Cipher
 from bot.store.database.database import Database
 from bot.store.database.rows import NO_ID, Clock, insert_new, scope_columns, utc_now
 from bot.store.database.tables import inbox, reply_message, turn
+from bot.store.locking import lock
 from bot.store.tree import BLANK, answers_to
 
 
@@ -22,6 +24,19 @@ class State(StrEnum):
     DONE = "done"  # nothing more to do: the texts are gone, the message id stays known
 
 
+# What a mark holds beside the id and the moment of its message: not who said what, nor where.
+NAMELESS = {
+    "guild_id": None,
+    "channel_id": NO_ID,
+    "user_id": NO_ID,
+    "parent_channel_id": None,
+    "author_id": NO_ID,
+    "reply_to_id": None,
+    "text": BLANK,
+    "reply_text": None,
+    "reply_turn_id": None,
+    "state": State.DONE,
+}
 _OF_MESSAGE = inbox.c.message_id == bindparam("of_message")
 _IS_DONE = update(inbox).where(_OF_MESSAGE).values(state=State.DONE, text=BLANK, reply_text=None)
 _REPLY_TURN_ID = select(inbox.c.reply_turn_id).where(_OF_MESSAGE)
@@ -54,6 +69,7 @@ class SqlInbox:
         """Note that part `part` (from 0) of the reply went out as message `sent_id`."""
 
         def note(connection: Connection) -> None:
+            lock(connection, messages=inbox.c.message_id == message_id)
             values = {
                 "message_id": sent_id,
                 "answers_id": message_id,
@@ -90,10 +106,13 @@ class SqlInbox:
         return await self._database.write(take)
 
 
-def forget_rows(connection: Connection, condition: ColumnElement[bool]) -> int:
-    """Delete rows; what is not done leaves a nameless mark. Returns how many there were.
+def forget_rows(
+    connection: Connection, condition: ColumnElement[bool], marked_since: datetime | None = None
+) -> int:
+    """Delete rows, but leave nameless marks of some. Returns how many rows there were.
 
-    The mark keeps a reply that is being made from being stored afterwards.
+    A mark of what is not done keeps a reply that is being made from being stored afterwards; one
+    of a message since `marked_since` keeps a look back from answering it once more.
     """
     messages = select(inbox.c.message_id).where(condition)
     connection.execute(
@@ -101,21 +120,12 @@ def forget_rows(connection: Connection, condition: ColumnElement[bool]) -> int:
             reply_message.c.answers_id.in_(messages), reply_message.c.turn_id.is_(None)
         )
     )
-    done = connection.execute(delete(inbox).where(condition, inbox.c.state == State.DONE))
-    marks = connection.execute(
-        update(inbox)
-        .where(condition)
-        .values(
-            author_id=NO_ID,
-            user_id=NO_ID,
-            reply_to_id=None,
-            text=BLANK,
-            reply_text=None,
-            reply_turn_id=None,
-            state=State.DONE,
-        )
-    )
-    return done.rowcount + marks.rowcount
+    past = delete(inbox).where(condition, inbox.c.state == State.DONE)
+    if marked_since is not None:
+        past = past.where(inbox.c.created_at <= marked_since)
+    gone = connection.execute(past)
+    marks = connection.execute(update(inbox).where(condition).values(NAMELESS))
+    return gone.rowcount + marks.rowcount
 
 
 def _reply_turn_id(connection: Connection, message_id: int) -> int | None:

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, or_, select, update
 
 from bot.dialogue.turn import Scope
 from bot.ports import Erased
@@ -23,20 +24,24 @@ from bot.store.database.tables import (
 )
 from bot.store.exchange import next_epoch
 from bot.store.inbox import forget_rows
+from bot.store.locking import lock, scopes_of
 from bot.store.tree import answers_to, blank
 
 _Rows = Mapping[str, Sequence[Row[Any]]]
 
 
 class SqlPrivacy:
-    """A PrivacyStore.
+    """A PrivacyStore. `mark_age`: how old a message may be to leave a nameless mark.
 
     Out of its reach: what other members or the bot, in answers to others, quote of a member;
     copies that the owner made; blocks that a file system keeps.
     """
 
-    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, database: Database, *, mark_age: timedelta = timedelta(), clock: Clock = utc_now
+    ) -> None:
         self._database = database
+        self._mark_age = mark_age
         self._clock = clock
 
     async def export(self, user_id: int) -> Mapping[str, object]:
@@ -70,8 +75,8 @@ class SqlPrivacy:
 
         A scope in which no other member speaks goes whole. Elsewhere the turns stay in the tree as
         blank ones without an author, and so do the bot's answers to them, which may quote them.
-        A message that waits for its answer leaves a nameless mark, so that a reply that is being
-        made for it cannot be stored afterwards.
+        A message that waits for its answer, and one that a look back could find again, leaves a
+        nameless mark: its id alone. So no reply to it is stored afterwards, nor made once more.
         Of a scope that is not a member's own (a thread, a direct message) its epoch stays, one
         higher, until retention takes it: a thread whose epoch began again would continue the
         path of its message, which may be another member's. A member's own scope leaves no row:
@@ -80,13 +85,16 @@ class SqlPrivacy:
         Raises StoreUnavailableError also when only the last step, the cleaning of the files,
         did not succeed: erasing again finishes it.
         """
+        theirs = inbox.c.author_id == user_id
+        since = self._clock() - self._mark_age
 
         def remove(connection: Connection) -> Erased:
+            lock(connection, messages=theirs, scopes=_spoken_in(user_id))
             num_turns = sum(
                 self._delete_scope(connection, scope) for scope in _own_scopes(connection, user_id)
             )
             num_turns += _blank_shared(connection, user_id)
-            if forget_rows(connection, inbox.c.author_id == user_id) or num_turns:
+            if forget_rows(connection, theirs, since) or num_turns:
                 note_erased(connection)
             connection.execute(delete(member_locale).where(member_locale.c.user_id == user_id))
             removed = connection.execute(
@@ -106,6 +114,12 @@ class SqlPrivacy:
         else:
             connection.execute(delete(conversation).where(has(conversation, columns)))
         return connection.execute(delete(turn).where(has(turn, columns))).rowcount
+
+
+def _spoken_in(user_id: int) -> ColumnElement[bool]:
+    """Whether a conversation is this member's own, or one in which they spoke."""
+    spoken = scopes_of(select(turn.c.id).where(turn.c.author_id == user_id))
+    return or_(conversation.c.user_id == user_id, spoken)
 
 
 def _own_scopes(connection: Connection, user_id: int) -> list[Scope]:

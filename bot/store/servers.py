@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import ColumnElement, Delete, Table, delete, or_, select, union
+from sqlalchemy import ColumnElement, Connection, Delete, Table, delete, or_, select, union
 
 from bot.store.database.database import Database
 from bot.store.database.rows import NO_ID, Clock, insert_or_replace, utc_now
@@ -10,11 +10,12 @@ from bot.store.database.tables import (
     conversation,
     inbox,
     member_locale,
-    reply_message,
     sampling_override,
     server_setting,
     turn,
 )
+from bot.store.inbox import forget_rows
+from bot.store.locking import lock
 from bot.store.tree import delete_turns
 
 
@@ -82,12 +83,22 @@ class SqlServers:
         )
 
     async def _purge(self, belongs: Callable[[Table], ColumnElement[bool]], *more: Delete) -> None:
-        """Delete the rows that belong to a place, with what `more` deletes; then its turns."""
-        answered = select(inbox.c.message_id).where(belongs(inbox))
-        await self._database.execute(
-            *more,
-            delete(reply_message).where(reply_message.c.answers_id.in_(answered)),
-            delete(inbox).where(belongs(inbox)),
-            delete(conversation).where(belongs(conversation)),
-        )
+        """Delete the rows that belong to a place, with what `more` deletes; then its turns.
+
+        Its conversations go last: a purge that did not come to its end is known by them.
+        """
+        theirs, scopes = belongs(inbox), belongs(conversation)
+
+        def begin(connection: Connection) -> None:
+            lock(connection, messages=theirs, scopes=scopes)
+            for change in more:
+                connection.execute(change)
+            forget_rows(connection, theirs)
+
+        def end(connection: Connection) -> None:
+            lock(connection, scopes=scopes)
+            connection.execute(delete(conversation).where(scopes))
+
+        await self._database.write(begin)
         await delete_turns(self._database, belongs(turn))
+        await self._database.write(end)

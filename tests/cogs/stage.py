@@ -125,7 +125,7 @@ def build_services(database: Database, engine: ScriptedEngine, settings: Setting
         history=history,
         sampling=sampling,
         servers=SqlServers(database),
-        privacy=SqlPrivacy(database),
+        privacy=SqlPrivacy(database, mark_age=timedelta(minutes=settings.catch_up_minutes)),
         engine=engine,
         completer=_completer(engine, settings),
         settings=settings,

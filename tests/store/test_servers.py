@@ -72,8 +72,10 @@ async def test_leaving_a_server_purges_it_and_nothing_else(
 ) -> None:
     await fill(database, history, inbox)
     await servers.purge_server(GUILD, channels)
-    for table in (tables.turn, tables.inbox, tables.conversation):
+    for table in (tables.turn, tables.conversation):
         assert {row["channel_id"] for row in await rows(database, table)} == {601}
+    noted = [(row["message_id"], row["channel_id"]) for row in await rows(database, tables.inbox)]
+    assert noted == [(1, 0), (2, 601), (11, 0), (12, 601)]  # nameless marks of what was not done
     overrides = await rows(database, tables.sampling_override)
     assert [row["guild_id"] for row in overrides] == [901] * 3
     assert [row["message_id"] for row in await rows(database, tables.reply_message)] == [22]

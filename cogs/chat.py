@@ -1,5 +1,6 @@
 """What people write to the bot, and what becomes of it; bot.delivery.delivery answers."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable
 
@@ -25,6 +26,7 @@ from cogs._discord.convert import (
 from cogs._discord.courier import DiscordCourier
 from cogs._discord.departures import purge_departed
 from cogs._discord.fence import can_answer, is_welcome, is_written_by_a_person
+from cogs._discord.lost_channels import LostChannels
 from cogs._discord.outgoing import Outgoing
 
 logger = logging.getLogger(__name__)
@@ -53,10 +55,14 @@ class Chat(commands.Cog):
         self._outgoing = outgoing
         self._servers = servers
         self._settings = settings
+        self._lost_channels = LostChannels(client, servers, outgoing, delivery.forget_channel)
+        self._looking: asyncio.Task[None] | None = None
         self._is_started = False
 
     async def cog_unload(self) -> None:
         """Leave no task behind."""
+        if self._looking is not None:
+            self._looking.cancel()
         await self._courier.close()
 
     @commands.Cog.listener()
@@ -64,7 +70,8 @@ class Chat(commands.Cog):
         """Begin to answer, now that the servers are known, or go on after a new connection."""
         if not self._is_started:
             self._is_started = True
-            await purge_departed(self._client, self._servers)
+            if await purge_departed(self._client, self._servers):
+                self._looking = asyncio.create_task(self._lost_channels.purge())
         await self._delivery.start(self._courier)
 
     @commands.Cog.listener()
@@ -122,7 +129,7 @@ class Chat(commands.Cog):
 
     @commands.Cog.listener()
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
-        """Forget a channel; its threads are reported one by one."""
+        """Forget a channel with its threads, of which an archived one is not reported."""
         await self._delivery.forget_channel(channel.id)
         await _without_memory(self._servers.purge_channel(channel.id))
 

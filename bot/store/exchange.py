@@ -56,6 +56,7 @@ _HEAD_MOVES = (
         head_turn_id=parameter("to_turn", conversation.c.head_turn_id),
         touched_at=parameter("now", conversation.c.touched_at),
         guild_id=parameter("in_guild", conversation.c.guild_id),
+        parent_channel_id=parameter("hangs_on", conversation.c.parent_channel_id),
     )
 )
 _IS_ANSWERED = (
@@ -111,6 +112,7 @@ class Storing:
         row = {
             **scope_columns(self.draft.said.scope),
             "guild_id": self.draft.said.guild_id,
+            "parent_channel_id": self.draft.said.parent_channel_id or NO_ID,
             "role": role,
             "origin": self.origin,
             "text": self.cipher.seal(text),
@@ -179,6 +181,7 @@ class Storing:
                 "to_turn": turn_id,
                 "now": self.now,
                 "in_guild": said.guild_id,
+                "hangs_on": said.parent_channel_id or NO_ID,
             },
         )
         if not moved.rowcount:

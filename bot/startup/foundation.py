@@ -157,7 +157,11 @@ def _least_threads(settings: Settings) -> int:
 
 def retention_of(foundation: Foundation) -> Retention:
     """What deletes old turns from the database of `foundation`."""
-    return Retention(foundation.database, retention_days=foundation.settings.retention_days)
+    return Retention(
+        foundation.database,
+        retention_days=foundation.settings.retention_days,
+        on_deleted=foundation.erasures.note,
+    )
 
 
 @asynccontextmanager

@@ -65,7 +65,7 @@ class SqlPrivacy:
             rows = {name: connection.execute(query).all() for name, query in queries.items()}
             return rows, connection.scalar(language)
 
-        rows, locale = await self._database.read(collect)
+        rows, locale = await self._database.read(collect, may_take_long=True)
         head = {"user_id": str(user_id), "exported_at": self._clock().isoformat(), "locale": locale}
         # In a thread: a month of a talkative member is much to decrypt.
         return head | await asyncio.to_thread(_opened, rows, self._database.cipher)
@@ -102,7 +102,7 @@ class SqlPrivacy:
             )
             return Erased(num_turns, removed.rowcount)
 
-        erased = await self._database.write(remove)
+        erased = await self._database.write(remove, may_take_long=True)
         await self._database.scrub_if_due()
         return erased
 

@@ -136,7 +136,7 @@ class SqlServers:
                 rows = update(table).where(table.c.channel_id == channel_id, is_unknown)
                 connection.execute(rows.values(parent_channel_id=parent_id))
 
-        await self._database.write(fill)
+        await self._database.write(fill, may_take_long=True)
 
     async def _purge(self, belongs: Callable[[Table], ColumnElement[bool]], *more: Delete) -> None:
         """Delete the rows that belong to a place, with what `more` deletes; then its turns.
@@ -155,6 +155,6 @@ class SqlServers:
             lock(connection, scopes=scopes)
             connection.execute(delete(conversation).where(scopes))
 
-        await self._database.write(begin)
+        await self._database.write(begin, may_take_long=True)
         await delete_turns(self._database, belongs(turn))
-        await self._database.write(end)
+        await self._database.write(end, may_take_long=True)

@@ -104,7 +104,7 @@ async def delete_turns(database: Database, condition: ColumnElement[bool]) -> in
 
     num_deleted = 0
     while True:
-        num_gone = await database.write(delete_batch)
+        num_gone = await database.write(delete_batch, may_take_long=True)
         num_deleted += num_gone
         if num_gone < _BATCH:
             return num_deleted

@@ -106,4 +106,4 @@ class Retention:
             connection.execute(delete(conversation).where(unused))
             connection.execute(delete(member_locale).where(silent, member_locale.c.saved_at < old))
 
-        await self._database.write(delete_all)
+        await self._database.write(delete_all, may_take_long=True)

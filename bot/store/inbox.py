@@ -94,16 +94,18 @@ class SqlInbox:
         """
         open_rows = inbox.c.state != State.DONE
 
-        def take(connection: Connection) -> list[InboxEntry]:
+        def take(connection: Connection) -> list[tuple[Row[Any], tuple[int, ...]]]:
+            lock(connection, messages=open_rows)
             attempt = update(inbox).where(open_rows).values(attempts=inbox.c.attempts + 1)
             connection.execute(attempt)
             query = select(inbox).where(open_rows).order_by(inbox.c.message_id)
             return [
-                _entry(row, _sent_ids(connection, row.message_id), self._database.cipher)
+                (row, _sent_ids(connection, row.message_id))
                 for row in connection.execute(query).all()
             ]
 
-        return await self._database.write(take)
+        taken = await self._database.write(take)
+        return [_entry(row, sent_ids, self._database.cipher) for row, sent_ids in taken]
 
 
 def forget_rows(

@@ -1,5 +1,7 @@
 """Servers and languages, on both databases."""
 
+from typing import Any
+
 import pytest
 
 from bot.answering.ports import Head
@@ -111,7 +113,7 @@ async def test_a_channel_takes_the_words_of_its_threads_along(
     for number, (channel_id, parent_id) in enumerate(
         [(500, None), (70, 500), (80, 601), (601, None)]
     ):
-        place = {"scope": Scope(channel_id), "parent_channel_id": parent_id}
+        place: dict[str, Any] = {"scope": Scope(channel_id), "parent_channel_id": parent_id}
         await talk(history, said(number, **place))
         await inbox.record(said(number + 10, **place))
     await inbox.record(said(20, scope=Scope(71), parent_channel_id=500))

@@ -5,7 +5,7 @@ or waits for a lock of the server, and then lets the first one go on.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ _NUM_WAITING = text(
     " WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
 
-Change = Callable[[Database], Awaitable[Any]]
+Change = Callable[[Database], Coroutine[Any, Any, None]]
 
 
 async def erase(database: Database) -> None:
@@ -123,7 +123,7 @@ async def test_a_change_waits_for_an_exchange_that_is_being_stored(
     async with held(database, place) as (other, hold):
         storing = asyncio.create_task(store(other))
         await hold.is_reached.wait()
-        changing = asyncio.create_task(change(database))  # type: ignore[arg-type]
+        changing = asyncio.create_task(change(database))
         await until_over_or_waiting(changing, database)
         hold.may_go_on.set()
         await asyncio.gather(storing, changing)
@@ -137,7 +137,7 @@ async def test_an_exchange_waits_for_a_change_of_what_it_is_made_of(
 ) -> None:
     await SqlInbox(database).record(said(1, QUESTION))
     async with held(database, "commit") as (other, hold):
-        changing = asyncio.create_task(change(other))  # type: ignore[arg-type]
+        changing = asyncio.create_task(change(other))
         await hold.is_reached.wait()
         storing = asyncio.create_task(store(database))
         await until_over_or_waiting(storing, database)

@@ -128,9 +128,9 @@ def _need_secret(key: str, path: Path) -> None:
 def _read_or_make(path: Path) -> str:
     """The key in the file at `path`, which is made where it is not there."""
     if path.exists():
-        key = _read(path)
-        _need_secret(key, path)
-        return key
+        found = _read(path)
+        _need_secret(found, path)
+        return found
     draft = path.with_name(f"{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

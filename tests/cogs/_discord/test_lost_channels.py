@@ -21,8 +21,13 @@ GONE = 4242  # a channel that Discord does not know
 
 async def talk_in(stage: Stage, channel_id: int, parent_id: int | None = None) -> None:
     """Words that an earlier run left of a channel of the server."""
-    place = {"scope": Scope(channel_id), "guild_id": stage.guild.id, "parent_channel_id": parent_id}
-    await stage.services.history.remember(draft(said(channel_id, **place)), Head())
+    utterance = said(
+        channel_id,
+        scope=Scope(channel_id),
+        guild_id=stage.guild.id,
+        parent_channel_id=parent_id,
+    )
+    await stage.services.history.remember(draft(utterance), Head())
 
 
 async def is_kept(stage: Stage, channel_id: int) -> bool:
@@ -74,8 +79,8 @@ async def test_a_channel_that_the_bot_cannot_see_any_more_is_kept(
 ) -> None:
     guild = stage.bot.get_guild(stage.guild.id)
     assert guild is not None
-    unseen = {guild.default_role: discord.PermissionOverwrite(view_channel=False)}
-    other = stage.guild.create_text_channel("other", overwrites=unseen)
+    unseen = discord.PermissionOverwrite(view_channel=False)
+    other = stage.guild.create_text_channel("other", overwrites={guild.default_role: unseen})
     await talk_in(stage, other.id)
     hidden(stage, other.id)
     await forget_parents(database)

@@ -7,6 +7,18 @@ from typing import Protocol
 BOT_ITSELF = 0  # the guild id under which ServerStore keeps what belongs to no server
 
 
+@dataclass(frozen=True, slots=True)
+class KeptChannel:
+    """A channel or thread of a server, of which something is kept.
+
+    `parent_id` is the channel that a thread hangs on; 0: it is no thread; None: not known.
+    """
+
+    channel_id: int
+    guild_id: int
+    parent_id: int | None
+
+
 class ServerStore(Protocol):
     """What is kept for a server, and the language of a member."""
 
@@ -29,7 +41,13 @@ class ServerStore(Protocol):
         """Delete all that is kept of a server that the bot left, with its channels' history."""
 
     async def purge_channel(self, channel_id: int) -> None:
-        """Delete all that is kept of a channel or thread that is gone."""
+        """Delete all that is kept of a channel that is gone, with its threads, or of a thread."""
+
+    async def channels(self) -> list[KeptChannel]:
+        """The channels and threads of servers of which something is kept."""
+
+    async def save_parent(self, channel_id: int, parent_id: int) -> None:
+        """Store which channel a thread hangs on, where that is not known; 0: it is no thread."""
 
 
 class Lease(Protocol):

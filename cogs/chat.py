@@ -29,6 +29,7 @@ from cogs._discord.convert import (
 from cogs._discord.courier import DiscordCourier
 from cogs._discord.departures import purge_departed
 from cogs._discord.fence import can_answer, is_welcome, is_written_by_a_person
+from cogs._discord.lost_channels import LostChannels
 from cogs._discord.missed_messages import MissedMessages
 from cogs._discord.outgoing import Outgoing
 from cogs._discord.unclear_places import UnclearPlaces
@@ -70,11 +71,15 @@ class Chat(commands.Cog):
             obstacle=self._obstacle,
             clock=clock,
         )
+        self._lost_channels = LostChannels(client, servers, outgoing, delivery.forget_channel)
+        self._looking: asyncio.Task[None] | None = None
         self._is_started = False
         self._starting = asyncio.Lock()
 
     async def cog_unload(self) -> None:
         """Leave no task behind."""
+        if self._looking is not None:
+            self._looking.cancel()
         await self._courier.close()
 
     @commands.Cog.listener()
@@ -83,7 +88,8 @@ class Chat(commands.Cog):
         async with self._starting:
             if not self._is_started:
                 self._is_started = True
-                await purge_departed(self._client, self._servers, self._delivery)
+                if await purge_departed(self._client, self._servers, self._delivery):
+                    self._looking = asyncio.create_task(self._lost_channels.purge())
             await self._missed.take_in()
             await self._delivery.start(self._courier)
 
@@ -150,7 +156,7 @@ class Chat(commands.Cog):
 
     @commands.Cog.listener()
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
-        """Forget a channel; its threads are reported one by one."""
+        """Forget a channel with its threads, of which an archived one is not reported."""
         await self._delivery.forget_channel(channel.id)
 
     @commands.Cog.listener()

@@ -177,8 +177,13 @@ def retention_of(
     foundation: Foundation, *, clock: Clock = utc_now, is_sure: bool = False
 ) -> Retention:
     """What deletes old turns from the database of `foundation`; the rest: see Retention."""
-    days = foundation.settings.retention_days
-    return Retention(foundation.database, retention_days=days, clock=clock, is_sure=is_sure)
+    return Retention(
+        foundation.database,
+        retention_days=foundation.settings.retention_days,
+        clock=clock,
+        is_sure=is_sure,
+        on_deleted=foundation.erasures.note,
+    )
 
 
 @asynccontextmanager

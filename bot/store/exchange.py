@@ -34,6 +34,7 @@ from bot.store.database.rows import (
 )
 from bot.store.database.tables import candidate, conversation, inbox, turn
 from bot.store.inbox import State
+from bot.store.locking import lock
 from bot.store.tree import BLANK
 
 # What an exchange builds on: the inbox row, the parent and how many of the turns that it was made
@@ -77,6 +78,7 @@ _HEAD_MOVES = (
         head_turn_id=parameter("to_turn", conversation.c.head_turn_id),
         touched_at=parameter("now", conversation.c.touched_at),
         guild_id=parameter("in_guild", conversation.c.guild_id),
+        parent_channel_id=parameter("hangs_on", conversation.c.parent_channel_id),
     )
 )
 _IS_ANSWERED = (
@@ -103,6 +105,7 @@ class Storing:
     def __call__(self, connection: Connection) -> Exchange:
         """The exchange, stored; raises ScopeMovedError where something moved under it."""
         draft = self.draft
+        self._lock(connection)
         ids = {"message_id": draft.said.message_id, "of_parent": draft.parent_id}
         ground = connection.execute(_GROUND, {**ids, "made_of": draft.made_of_ids}).one()
         said_text = _text_now(ground, self.draft.said, self.cipher)
@@ -117,6 +120,16 @@ class Storing:
         connection.execute(_IS_ANSWERED, {"answers": self.draft.said.message_id, **answered})
         return Exchange(user, bot)
 
+    def _lock(self, connection: Connection) -> None:
+        """Wait for what changes the rows that this exchange builds on, and keep it waiting."""
+        said = self.draft.said
+        lock(
+            connection,
+            messages=inbox.c.message_id == said.message_id,
+            scopes=has(conversation, scope_columns(said.scope)),
+            parent_id=self.draft.parent_id,
+        )
+
     def _insert(
         self, connection: Connection, role: Role, text: str, columns: dict[str, Any]
     ) -> Turn:
@@ -124,6 +137,7 @@ class Storing:
         row = {
             **scope_columns(self.draft.said.scope),
             "guild_id": self.draft.said.guild_id,
+            "parent_channel_id": self.draft.said.parent_channel_id or NO_ID,
             "role": role,
             "origin": self.origin,
             "text": self.cipher.seal(text),
@@ -192,6 +206,7 @@ class Storing:
                 "to_turn": turn_id,
                 "now": self.now,
                 "in_guild": said.guild_id,
+                "hangs_on": said.parent_channel_id or NO_ID,
             },
         )
         if not moved.rowcount:

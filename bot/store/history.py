@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, literal, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from bot.answering.ports import Draft, Head, ScopeStatus, Standing
 from bot.dialogue.sampling import Place
@@ -13,6 +22,7 @@ from bot.store.database.rows import TURN_COLUMNS, Clock, scope_columns, turn_of,
 from bot.store.database.tables import conversation, inbox, reply_message, turn
 from bot.store.exchange import Storing, ensure_conversation, next_epoch
 from bot.store.inbox import State
+from bot.store.locking import lock, scopes_of
 from bot.store.sampling import overrides_at
 from bot.store.tree import BLANK, answers_to, blank, path_from, path_of
 
@@ -103,14 +113,18 @@ class SqlHistory:
         if not await self._knows([message_id]):
             return False
         sealed = self._database.cipher.seal(text)
-        await self._database.execute(
-            update(turn)
-            .where(turn.c.source_message_id == message_id, turn.c.text != BLANK)
-            .values(text=sealed, num_tokens=None),
-            update(inbox)
-            .where(inbox.c.message_id == message_id, inbox.c.state != State.DONE)
-            .values(text=sealed),
-        )
+        said = turn.c.source_message_id == message_id
+
+        def replace(connection: Connection) -> None:
+            is_its_row = inbox.c.message_id == message_id
+            scopes = scopes_of(select(turn.c.id).where(said))
+            lock(connection, messages=is_its_row, scopes=scopes)
+            words = update(turn).where(said, turn.c.text != BLANK)
+            connection.execute(words.values(text=sealed, num_tokens=None))
+            waiting = update(inbox).where(is_its_row, inbox.c.state != State.DONE)
+            connection.execute(waiting.values(text=sealed))
+
+        await self._database.write(replace)
         return True
 
     async def withdraw(self, message_ids: Sequence[int]) -> bool:
@@ -122,13 +136,13 @@ class SqlHistory:
             return False
         gone = _withdrawn(message_ids)
 
+        theirs = or_(inbox.c.message_id.in_(message_ids), inbox.c.reply_turn_id.in_(gone))
+
         def empty(connection: Connection) -> None:
+            lock(connection, messages=theirs, scopes=scopes_of(gone))
             blank(connection, gone)
-            connection.execute(
-                update(inbox)
-                .where(or_(inbox.c.message_id.in_(message_ids), inbox.c.reply_turn_id.in_(gone)))
-                .values(state=State.DONE, text=BLANK, reply_text=None)
-            )
+            done = update(inbox).where(theirs)
+            connection.execute(done.values(state=State.DONE, text=BLANK, reply_text=None))
 
         await self._database.write(empty)
         return True

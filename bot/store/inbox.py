@@ -27,6 +27,7 @@ from bot.store.database.database import Database
 from bot.store.database.rows import NO_ID, Clock, insert_new, scope_columns, utc_now
 from bot.store.database.tables import conversation, inbox, reply_message, turn
 from bot.store.lease import SqlLease
+from bot.store.locking import lock
 from bot.store.tree import BLANK, answers_to
 
 
@@ -38,7 +39,7 @@ class State(StrEnum):
     DONE = "done"  # nothing more to do: the texts are gone, the message id stays known
 
 
-# What a mark holds beside the id of its message: nothing of who said what, and where.
+# What a mark holds beside the id and the moment of its message: not who said what, nor where.
 NAMELESS = {
     "guild_id": None,
     "channel_id": NO_ID,
@@ -125,6 +126,7 @@ class SqlInbox:
         """Note that part `part` (from 0) of the reply went out as message `sent_id`."""
 
         def note(connection: Connection) -> None:
+            lock(connection, messages=inbox.c.message_id == message_id)
             values = {
                 "message_id": sent_id,
                 "answers_id": message_id,
@@ -163,17 +165,19 @@ class SqlInbox:
         open_rows = and_(inbox.c.state != State.DONE, is_ours)
         may_go = or_(inbox.c.not_before.is_(None), inbox.c.not_before <= self._clock())
 
-        def take(connection: Connection) -> list[InboxEntry]:
+        def take(connection: Connection) -> list[tuple[Row[Any], tuple[int, ...]]]:
             if is_start:
+                lock(connection, messages=open_rows)
                 attempt = update(inbox).where(open_rows, may_go)
                 connection.execute(attempt.values(attempts=inbox.c.attempts + 1))
             query = select(inbox).where(open_rows).order_by(inbox.c.message_id)
             return [
-                _entry(row, _sent_ids(connection, row.message_id), self._database.cipher)
+                (row, _sent_ids(connection, row.message_id))
                 for row in connection.execute(query).all()
             ]
 
-        return await self._database.write(take)
+        taken = await self._database.write(take)
+        return [_entry(row, sent_ids, self._database.cipher) for row, sent_ids in taken]
 
     @property
     def _application_id(self) -> int | None:
@@ -181,7 +185,7 @@ class SqlInbox:
 
 
 def forget_rows(
-    connection: Connection, condition: ColumnElement[bool], marked_since: datetime
+    connection: Connection, condition: ColumnElement[bool], marked_since: datetime | None = None
 ) -> int:
     """Delete rows, but leave nameless marks of some. Returns how many rows there were.
 
@@ -194,8 +198,10 @@ def forget_rows(
             reply_message.c.answers_id.in_(messages), reply_message.c.turn_id.is_(None)
         )
     )
-    is_past = and_(inbox.c.state == State.DONE, inbox.c.created_at <= marked_since)
-    gone = connection.execute(delete(inbox).where(condition, is_past))
+    past = delete(inbox).where(condition, inbox.c.state == State.DONE)
+    if marked_since is not None:
+        past = past.where(inbox.c.created_at <= marked_since)
+    gone = connection.execute(past)
     marks = connection.execute(update(inbox).where(condition).values(NAMELESS))
     return gone.rowcount + marks.rowcount
 

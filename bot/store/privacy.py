@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, or_, select, update
 
 from bot.dialogue.turn import Scope
 from bot.ports import Erased
@@ -24,6 +24,7 @@ from bot.store.database.tables import (
 )
 from bot.store.exchange import next_epoch
 from bot.store.inbox import forget_rows
+from bot.store.locking import lock, scopes_of
 from bot.store.tree import answers_to, blank
 
 _Rows = Mapping[str, Sequence[Row[Any]]]
@@ -64,7 +65,7 @@ class SqlPrivacy:
             rows = {name: connection.execute(query).all() for name, query in queries.items()}
             return rows, connection.scalar(language)
 
-        rows, locale = await self._database.read(collect)
+        rows, locale = await self._database.read(collect, may_take_long=True)
         head = {"user_id": str(user_id), "exported_at": self._clock().isoformat(), "locale": locale}
         # In a thread: a month of a talkative member is much to decrypt.
         return head | await asyncio.to_thread(_opened, rows, self._database.cipher)
@@ -84,14 +85,16 @@ class SqlPrivacy:
         Raises StoreUnavailableError also when only the last step, the cleaning of the files,
         did not succeed: erasing again finishes it.
         """
+        theirs = inbox.c.author_id == user_id
+        since = self._clock() - self._mark_age
 
         def remove(connection: Connection) -> Erased:
+            lock(connection, messages=theirs, scopes=_spoken_in(user_id))
             num_turns = sum(
                 self._delete_scope(connection, scope) for scope in _own_scopes(connection, user_id)
             )
             num_turns += _blank_shared(connection, user_id)
-            since = self._clock() - self._mark_age
-            if forget_rows(connection, inbox.c.author_id == user_id, since) or num_turns:
+            if forget_rows(connection, theirs, since) or num_turns:
                 note_erased(connection)
             connection.execute(delete(member_locale).where(member_locale.c.user_id == user_id))
             removed = connection.execute(
@@ -99,7 +102,7 @@ class SqlPrivacy:
             )
             return Erased(num_turns, removed.rowcount)
 
-        erased = await self._database.write(remove)
+        erased = await self._database.write(remove, may_take_long=True)
         await self._database.scrub_if_due()
         return erased
 
@@ -111,6 +114,12 @@ class SqlPrivacy:
         else:
             connection.execute(delete(conversation).where(has(conversation, columns)))
         return connection.execute(delete(turn).where(has(turn, columns))).rowcount
+
+
+def _spoken_in(user_id: int) -> ColumnElement[bool]:
+    """Whether a conversation is this member's own, or one in which they spoke."""
+    spoken = scopes_of(select(turn.c.id).where(turn.c.author_id == user_id))
+    return or_(conversation.c.user_id == user_id, spoken)
 
 
 def _own_scopes(connection: Connection, user_id: int) -> list[Scope]:

@@ -2,19 +2,34 @@
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import ColumnElement, Delete, Table, delete, or_, select, union
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Delete,
+    Table,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    union,
+    update,
+)
 
+from bot.ports import KeptChannel
 from bot.store.database.database import Database
 from bot.store.database.rows import NO_ID, Clock, insert_or_replace, utc_now
 from bot.store.database.tables import (
     conversation,
     inbox,
     member_locale,
-    reply_message,
     sampling_override,
     server_setting,
     turn,
 )
+from bot.store.inbox import forget_rows
+from bot.store.locking import lock
 from bot.store.tree import delete_turns
 
 
@@ -75,19 +90,71 @@ class SqlServers:
         await self._database.scrub()
 
     async def purge_channel(self, channel_id: int) -> None:
-        """Delete all that is kept of a channel or thread that is gone."""
+        """Delete all that is kept of a channel that is gone, with its threads, or of a thread."""
+        hung = [
+            select(table.c.channel_id).where(table.c.parent_channel_id == channel_id)
+            for table in (conversation, inbox)
+        ]
+        threads = await self._database.read(
+            lambda connection: connection.scalars(union(*hung)).all()
+        )
+        gone = [channel_id, *threads]
         await self._purge(
-            lambda table: table.c.channel_id == channel_id,
-            delete(sampling_override).where(sampling_override.c.channel_id == channel_id),
+            lambda table: table.c.channel_id.in_(gone),
+            delete(sampling_override).where(sampling_override.c.channel_id.in_(gone)),
         )
 
-    async def _purge(self, belongs: Callable[[Table], ColumnElement[bool]], *more: Delete) -> None:
-        """Delete the rows that belong to a place, with what `more` deletes; then its turns."""
-        answered = select(inbox.c.message_id).where(belongs(inbox))
-        await self._database.execute(
-            *more,
-            delete(reply_message).where(reply_message.c.answers_id.in_(answered)),
-            delete(inbox).where(belongs(inbox)),
-            delete(conversation).where(belongs(conversation)),
+    async def channels(self) -> list[KeptChannel]:
+        """The channels and threads of servers of which something is kept, oldest first."""
+        no_parent = literal(NO_ID, BigInteger)
+        parents = (  # no turn without its conversation
+            (conversation, conversation.c.parent_channel_id),
+            (inbox, func.coalesce(inbox.c.parent_channel_id, no_parent)),
+            (sampling_override, no_parent),  # a thread has the settings of its channel
         )
+        kept = union(
+            *(
+                select(table.c.channel_id, table.c.guild_id, parent.label("parent_id")).where(
+                    table.c.channel_id != NO_ID, table.c.guild_id.is_not(None)
+                )
+                for table, parent in parents
+            )
+        ).subquery()
+        query = select(kept.c.channel_id, func.max(kept.c.guild_id), func.max(kept.c.parent_id))
+        grouped = query.group_by(kept.c.channel_id).order_by(kept.c.channel_id)
+        return await self._database.read(
+            lambda connection: [KeptChannel(*row) for row in connection.execute(grouped)]
+        )
+
+    async def save_parent(self, channel_id: int, parent_id: int) -> None:
+        """Store which channel a thread hangs on, where that is not known; 0: it is no thread."""
+
+        def fill(connection: Connection) -> None:
+            lock(connection, scopes=conversation.c.channel_id == channel_id)
+            for table in (conversation, turn):
+                is_unknown = table.c.parent_channel_id.is_(None)
+                rows = update(table).where(table.c.channel_id == channel_id, is_unknown)
+                connection.execute(rows.values(parent_channel_id=parent_id))
+
+        await self._database.write(fill, may_take_long=True)
+
+    async def _purge(self, belongs: Callable[[Table], ColumnElement[bool]], *more: Delete) -> None:
+        """Delete the rows that belong to a place, with what `more` deletes; then its turns.
+
+        Its conversations go last: a purge that did not come to its end is known by them.
+        """
+        theirs, scopes = belongs(inbox), belongs(conversation)
+
+        def begin(connection: Connection) -> None:
+            lock(connection, messages=theirs, scopes=scopes)
+            for change in more:
+                connection.execute(change)
+            forget_rows(connection, theirs)
+
+        def end(connection: Connection) -> None:
+            lock(connection, scopes=scopes)
+            connection.execute(delete(conversation).where(scopes))
+
+        await self._database.write(begin, may_take_long=True)
         await delete_turns(self._database, belongs(turn))
+        await self._database.write(end, may_take_long=True)

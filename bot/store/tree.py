@@ -19,7 +19,8 @@ from bot.store.database.crypto import Cipher
 from bot.store.database.database import Database
 from bot.store.database.rows import TURN_COLUMNS, turn_of
 from bot.store.database.scrubbing import note_aged
-from bot.store.database.tables import candidate, turn
+from bot.store.database.tables import candidate, conversation, inbox, turn
+from bot.store.locking import lock
 
 BLANK = b""
 _BATCH = 500  # turns deleted in one transaction, so that other writers wait a moment only
@@ -92,14 +93,18 @@ async def delete_turns(database: Database, condition: ColumnElement[bool]) -> in
     batch = select(turn.c.id).where(condition).order_by(turn.c.id).limit(_BATCH)
 
     def delete_batch(connection: Connection) -> int:
-        done = connection.execute(delete(turn).where(turn.c.id.in_(batch)))
-        if done.rowcount:
+        ids = connection.scalars(batch).all()
+        if ids:
+            # their heads and rows, which let go of them, before the turns
+            let_go = inbox.c.reply_turn_id.in_(ids), conversation.c.head_turn_id.in_(ids)
+            lock(connection, messages=let_go[0], scopes=let_go[1])
+            connection.execute(delete(turn).where(turn.c.id.in_(ids)))
             note_aged(connection)
-        return done.rowcount
+        return len(ids)
 
     num_deleted = 0
     while True:
-        num_gone = await database.write(delete_batch)
+        num_gone = await database.write(delete_batch, may_take_long=True)
         num_deleted += num_gone
         if num_gone < _BATCH:
             return num_deleted

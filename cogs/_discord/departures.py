@@ -14,25 +14,28 @@ APPLICATION = "application"  # whose servers the stored ones are
 SEVERAL = "several"
 
 
-async def purge_departed(client: discord.Client, servers: ServerStore, delivery: Delivery) -> None:
+async def purge_departed(client: discord.Client, servers: ServerStore, delivery: Delivery) -> bool:
     """Delete what is kept of servers that `client` is in no longer; unavailable ones count.
 
-    Nothing is deleted where a second application has used the database, whose servers we do not
-    know, nor by a client that is in no server at all: then the token is more likely a wrong one.
-    Retention deletes what stays.
+    Returns whether what is kept may be compared with what Discord says. Nothing is deleted
+    where a second application has used the database, whose servers we do not know, nor by a
+    client that is in no server at all: then the token is more likely a wrong one. Retention
+    deletes what stays.
     """
     present = {guild.id for guild in client.guilds}
     if not present:
-        return
+        return False
     try:
         if not await _is_ours_alone(servers, str(client.application_id)):
-            return
+            return False
         for guild_id in await servers.servers():
             if guild_id not in present:
                 logger.info("Server %s is left for good: what is kept of it goes.", guild_id)
                 await delivery.forget_server(guild_id, [])
     except StoreUnavailableError:
         logger.debug("Servers that were left are looked for at the next start.")
+        return False
+    return True
 
 
 async def _is_ours_alone(servers: ServerStore, application: str) -> bool:

@@ -104,6 +104,22 @@ async def test_a_deleted_thread_is_purged(stage: Stage) -> None:
     assert (await stage.services.history.status(Scope(thread.id))).num_turns == 0
 
 
+async def test_a_deleted_channel_takes_its_archived_threads_along(stage: Stage) -> None:
+    backend = stage.env.backend
+    channel = stage.guild.create_text_channel("other")
+    thread_id = backend.create_thread(channel.id, "aside", stage.alice.id).id
+    await stage.env.settle()
+    backend.create_message(thread_id, stage.alice.id, f"{stage.us} hello")
+    await stage.env.settle()
+    assert (await stage.services.history.status(Scope(thread_id))).num_turns == 2
+    backend.edit_channel(thread_id, {}, thread_metadata={"archived": True})
+    await stage.env.settle()
+    assert stage.bot.get_channel(thread_id) is None  # nor does Discord tell of its end
+    backend.delete_channel(channel.id)
+    await stage.env.settle()
+    assert (await stage.services.history.status(Scope(thread_id))).num_turns == 0
+
+
 async def test_a_server_that_we_left_is_purged(stage: Stage) -> None:
     thread = stage.thread()
     await stage.alice.send(stage.channel, f"{stage.us} hello")

@@ -42,6 +42,21 @@ async def test_a_database_that_is_not_there_yet_is_fine(lonely: Patient) -> None
     assert list(lonely.folder.iterdir()) == []
 
 
+async def test_a_tilde_in_the_address_is_the_home_folder(
+    lonely: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(lonely.folder))
+    found = await lonely.examine(DATABASE_URL="sqlite:///~/data/banter.db")
+    found.the("ok", f"There is no database {lonely.folder}/data/banter.db yet")
+
+
+async def test_an_empty_key_file_of_a_new_database_is_told(lonely: Patient) -> None:
+    (lonely.folder / "data").mkdir()
+    (lonely.folder / "data" / "banter.db.key").touch()
+    found = await lonely.examine()
+    found.the("fault", "The key file data/banter.db.key holds no secret: delete it")
+
+
 @pytest.mark.usefixtures("path")
 async def test_a_database_in_good_health(lonely: Patient) -> None:
     found = await lonely.examine()

@@ -72,6 +72,16 @@ async def test_an_answer_comes_back_with_what_was_sent_of_it(
     assert entry.sent_ids == (71, 70)
 
 
+async def test_a_damaged_row_keeps_no_other_from_coming_back(
+    database: Database, inbox: SqlInbox
+) -> None:
+    await inbox.record(said(1, "damaged"))
+    await inbox.record(said(2, "sound"))
+    damaged = tables.inbox.update().where(tables.inbox.c.message_id == 1).values(text=b"\xff\xfe")
+    await database.execute(damaged)
+    assert [entry.said.text for entry in await inbox.unfinished()] == ["", "sound"]
+
+
 async def test_parts_of_a_reply_without_a_turn_are_known(inbox: SqlInbox) -> None:
     await inbox.record(said(1))
     await inbox.record_part(1, 0, 71)

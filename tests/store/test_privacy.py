@@ -1,6 +1,7 @@
 """Export and erasure, on both databases; what is left on the disk is in test_disk.py."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -27,6 +28,7 @@ from tests.store.talk import (
     draft,
     rows,
     said,
+    sure_retention,
     talk,
     texts,
 )
@@ -166,6 +168,34 @@ async def test_a_reply_that_is_being_made_is_not_stored_after_the_erasure(
     assert (mark["user_id"], mark["reply_to_id"]) == (0, None)
     assert await count(database, tables.reply_message) == 0
     assert await inbox.unfinished() == []
+
+
+async def test_what_a_look_back_could_find_again_leaves_a_mark_of_ids_alone(
+    database: Database, history: SqlHistory, inbox: SqlInbox, clock: Clock
+) -> None:
+    privacy = SqlPrivacy(database, mark_age=timedelta(minutes=30), clock=clock)
+    direct = {"guild_id": None, "scope": DIRECT}
+    for message_id, minutes in ((1, -31), (2, -29), (3, -29), (4, 0)):
+        moment = NOON + timedelta(minutes=minutes)
+        place = direct if message_id == 3 else {"parent_channel_id": 400, "reply_to_id": 5}
+        await inbox.record(said(message_id, "secret", created_at=moment, **place))
+        if message_id < 4:
+            await talk(history, said(message_id, "secret", **place), parent_id=None)
+            await inbox.close(message_id)
+    await privacy.erase(ANNA)
+    marks = await rows(database, tables.inbox)
+    assert [mark["message_id"] for mark in marks] == [2, 3, 4]
+    for mark in marks:
+        assert not await inbox.record(said(mark["message_id"], "secret"))
+        del mark["message_id"], mark["created_at"]
+    nothing = {name: value for name, value in marks[0].items() if not value}
+    assert marks == [{"state": "done", **nothing}] * 3
+    assert await inbox.unfinished() == []
+    assert not (await privacy.export(ANNA))["inbox"]
+    assert await privacy.erase(ANNA) == Erased(0, 0)
+    clock.move(days=2, minutes=1)
+    await sure_retention(database, clock).sweep()
+    assert await rows(database, tables.inbox) == []
 
 
 async def test_erasing_twice_and_erasing_a_stranger_do_nothing_more(

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from bot.errors import DatabaseError
-from bot.paths import may_write
+from bot.paths import is_there, may_write
 from bot.store.database.failures import UNWRITABLE, start_failures_explained
 
 # Only with the driver: the settings complete what people write.
@@ -67,7 +67,16 @@ def address_of(url: str) -> Address:
         return Address(parsed, None)
     if parsed.drivername != _SQLITE or parsed.database in {None, "", ":memory:"}:
         raise _malformed()
+    parsed = parsed.set(database=_at_home(str(parsed.database)))
     return Address(parsed, Path(str(parsed.database).removeprefix("file:")))
+
+
+def _at_home(file: str) -> str:
+    """The path of a file with the home folder for a `~`, as a shell would write it.
+
+    Older versions made a folder named `~`: the history that lies in one is still found there.
+    """
+    return file if is_there(Path(file)) else os.path.expanduser(file)  # noqa: PTH111 (a user without a home stays a name)
 
 
 def _malformed() -> DatabaseError:

@@ -39,9 +39,9 @@ class Cipher:
 
     def open(self, sealed: bytes) -> str:
         """The text of stored bytes; one damaged row reads as gone, and the log says so."""
-        if not sealed or self._aead is None:
-            return sealed.decode()
         try:
+            if not sealed or self._aead is None:
+                return sealed.decode()
             return self._aead.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None).decode()
         except (InvalidTag, ValueError):
             logger.exception("A stored text is damaged and counts as deleted")

@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Executable, delete, insert, text
+from sqlalchemy import Connection, Executable, delete, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.errors import StoreUnavailableError
-from bot.store.database.connect import NUM_CONNECTIONS, OUTSIDE, READING, WRITING, Address
+from bot.store.database.breaker import Breaker, Connections, UnansweredError
+from bot.store.database.connect import OUTSIDE, READING, WRITING, Address
 from bot.store.database.crypto import Cipher
 from bot.store.database.failures import outages_translated, reason_of
 from bot.store.database.rows import NO_ID, has
@@ -19,9 +20,13 @@ from bot.store.database.tables import server_setting
 
 T = TypeVar("T")
 Unit = Callable[[Connection], T]
+NUM_WRITERS = 10_000  # on a server: no limit
 BUSY_SECONDS = 2.0
+UNIT_SECONDS = 3.0  # that a reply waits for a server
+LONG_SECONDS = 60.0  # for what no reply waits for: an erasure, an export, a sweep
 _SCRUB_SECONDS = 60.0
 _CLOSE_SECONDS = 5.0
+_FAREWELL_SECONDS = 2.0  # for a server to close its connections
 _CHECKPOINT_TRIES = 3
 _PROOF = {"guild_id": NO_ID, "name": "write_test"}
 
@@ -35,30 +40,45 @@ class Database:
     while it is open. Each one raises StoreUnavailableError when the database is locked, full,
     read-only or away. A unit waits `busy_seconds` for a lock, for a connection, and for the
     writers before it (longer during a scrub).
+
+    A server may hang: over its `connections` a unit has `unit_seconds`, or LONG_SECONDS where it
+    may take long. After the first one that took longer all fail at once, until the server answers
+    again. On SQLite a unit runs to its end: where a disk hangs, what asks the database does, too.
     """
 
     def __init__(
-        self, address: Address, engine: AsyncEngine, cipher: Cipher, busy_seconds: float
+        self,
+        address: Address,
+        engine: AsyncEngine,
+        cipher: Cipher,
+        busy_seconds: float,
+        *,
+        connections: Connections | None = None,
+        unit_seconds: float = UNIT_SECONDS,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.address = address
         self.cipher = cipher
         self._engine = engine
         self._busy_seconds = busy_seconds
+        self._unit_seconds = unit_seconds
+        self._connections = connections
+        self._breaker = Breaker(self._probe, pause)
         # SQLite lets one connection write at a time and makes the others poll: ours queue here
-        # instead. PostgreSQL sorts that out by itself, up to the size of the pool.
-        self._writers = asyncio.Semaphore(1 if address.path else NUM_CONNECTIONS)
+        # instead. PostgreSQL sorts that out by itself, and its writers wait in the pool.
+        self._writers = asyncio.Semaphore(1 if address.path else NUM_WRITERS)
         self._scrub_lock = asyncio.Lock()
         self._troubles: set[str] = set()
         self._num_open = 0
         self._all_done = asyncio.Event()
         self._closed = False
 
-    async def read(self, unit: Unit[T]) -> T:
+    async def read(self, unit: Unit[T], *, may_take_long: bool = False) -> T:
         """The result of `unit`, which sees one state of the database."""
         with self._watched("read"):
-            return await self._run(unit, READING)
+            return await self._run(unit, READING, may_take_long=may_take_long)
 
-    async def write(self, unit: Unit[T]) -> T:
+    async def write(self, unit: Unit[T], *, may_take_long: bool = False) -> T:
         """The result of `unit`: all that it writes becomes true, or nothing."""
 
         def proven(connection: Connection) -> T:
@@ -67,7 +87,8 @@ class Database:
 
         async with self._writing("written"):
             is_troubled = "written" in self._troubles
-            return await self._run(proven if is_troubled else unit, WRITING)
+            chosen = proven if is_troubled else unit
+            return await self._run(chosen, WRITING, may_take_long=may_take_long)
 
     async def execute(self, *changes: Executable) -> None:
         """Execute statements that change something, in one unit of work."""
@@ -127,18 +148,25 @@ class Database:
     async def close(self) -> None:
         """Let the open units end, close every connection and its thread; may be called twice."""
         self._closed = True
+        self._breaker.stop()
         if self._num_open:  # a connection that is lent would outlive the engine
             try:
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     await self._all_done.wait()
             except TimeoutError:
                 logger.warning("The database is closed although a unit of work is still open")
-        await self._engine.dispose()
+        farewell = asyncio.create_task(self._engine.dispose())
+        if self._connections is not None:
+            await asyncio.wait({farewell}, timeout=_FAREWELL_SECONDS)
+            self._connections.cut()
+        await farewell
 
-    async def _run(self, unit: Unit[T], options: Mapping[str, Any]) -> T:
+    async def _run(
+        self, unit: Unit[T], options: Mapping[str, Any], *, may_take_long: bool = False
+    ) -> T:
         """The result of `unit`, run in a transaction of its own.
 
-        A cancel stops it on PostgreSQL, whose server may hang. On SQLite it runs to its end
+        A cancel stops it on PostgreSQL, and so does its limit. On SQLite it runs to its end
         first: a statement cannot be taken back from aiosqlite's thread.
         """
 
@@ -146,15 +174,32 @@ class Database:
             async with self._transaction(options) as connection:
                 return await connection.run_sync(unit)
 
-        return await (run_there() if self.address.path is None else _to_its_end(run_there()))
+        if self._connections is None:
+            return await _to_its_end(run_there())
+        if may_take_long:
+            return await self._connections.within(LONG_SECONDS, run_there())
+        try:
+            return await self._connections.within(self._unit_seconds, run_there())
+        except UnansweredError:
+            self._breaker.open()
+            raise
+
+    async def _probe(self) -> None:
+        """Ask for something, although the breaker is open."""
+        with self._watched("read", is_probe=True):
+            await self._run(lambda connection: connection.execute(select(1)), READING)
 
     @asynccontextmanager
     async def _transaction(self, options: Mapping[str, Any]) -> AsyncIterator[AsyncConnection]:
         """A connection from the pool, in a transaction that ends with the block."""
         async with self._engine.execution_options(**options).connect() as connection:
+            lent = (
+                nullcontext() if self._connections is None else self._connections.lent(connection)
+            )
             try:
-                async with connection.begin():
-                    yield connection
+                with lent:
+                    async with connection.begin():
+                        yield connection
             finally:
                 if self._closed:  # the engine may be gone that would close it
                     await connection.invalidate()
@@ -194,9 +239,11 @@ class Database:
                 self._writers.release()
 
     @contextmanager
-    def _watched(self, verb: str) -> Iterator[None]:
+    def _watched(self, verb: str, *, is_probe: bool = False) -> Iterator[None]:
         """Count a unit, translate its outages, and log the first one and the end of them."""
         if self._closed:  # a disposed engine would quietly open new connections
+            raise StoreUnavailableError
+        if self._breaker.is_open and not is_probe:  # and the log says so already
             raise StoreUnavailableError
         self._num_open += 1
         try:

@@ -16,7 +16,7 @@ from bot.store.database.failures import DAMAGED, UNWRITABLE
 from bot.store.database.locks import is_in_use
 from bot.store.database.tables import lease
 from bot.store.lease import SHARD
-from bot.store.upkeep.keys import key_error
+from bot.store.upkeep.keys import key_error, new_key_error
 from bot.store.upkeep.migration import Schema, schema_of
 
 _WAIT_SECONDS = 2.0  # for another program's lock
@@ -49,7 +49,7 @@ async def inspect(url: str, *, history_key: str | None, key_path: Path) -> Inspe
         return await _look_into(address, history_key, key_path)
     if not is_there(path):
         _need_a_folder(path)
-        return Inspected(address, Schema.ABSENT)
+        return Inspected(address, Schema.ABSENT, key_error=new_key_error(history_key, key_path))
     _need_writable(path)
     found = await _look_into(_unchanged(address, path), history_key, key_path)
     return replace(found, address=address, num_bytes=_size(path))
@@ -61,7 +61,7 @@ async def _look_into(address: Address, history_key: str | None, key_path: Path) 
         schema = await schema_of(connection, address)
         await _need_whole(connection, address)
         if schema is Schema.ABSENT:
-            return Inspected(address, schema)
+            return Inspected(address, schema, key_error=new_key_error(history_key, key_path))
         wrong = await key_error(connection, history_key, key_path)
         application_id = None
         if schema is Schema.CURRENT and await is_in_use(connection, address, SHARD):

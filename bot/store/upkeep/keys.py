@@ -9,11 +9,12 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import DatabaseError
-from bot.paths import is_open_to_others
+from bot.paths import is_open_to_others, is_there
 from bot.store.database.crypto import OFF, Cipher, KeyRecord, matching_cipher, new_lock
 from bot.store.database.rows import NO_ID, has
 from bot.store.database.tables import server_setting
 
+LEAST_BYTES = 16  # of a key file for a new database; the key that a start makes has 44
 _RECORD = {"guild_id": NO_ID, "name": "history_key"}
 _IS_RECORD = has(server_setting, _RECORD)
 
@@ -74,7 +75,8 @@ def _open(record: KeyRecord, setting: str | None, key_path: Path) -> Cipher:
             "The key file of the history, {path}, is missing: put it back, or set HISTORY_KEY.",
             path=key_path,
         )
-    cipher = matching_cipher(setting or _read(key_path), record)
+    secret = setting or _read(key_path)
+    cipher = matching_cipher(secret, record)
     if cipher is None and setting is None:
         raise DatabaseError(
             "The key file {path} does not fit the history: put the right one back, or set"
@@ -84,6 +86,12 @@ def _open(record: KeyRecord, setting: str | None, key_path: Path) -> Cipher:
     if cipher is None:
         raise DatabaseError(
             "HISTORY_KEY is not the key that the history was made with: give that one."
+        )
+    if setting is None and len(secret) < LEAST_BYTES:  # an older version took it
+        logger.warning(
+            "The key file %s holds no secret: a copy of the database can be read without it. Only a"
+            " new database gets a new key",
+            key_path,
         )
     return cipher
 
@@ -95,10 +103,34 @@ def _normal(history_key: str | None) -> str | None:
     return OFF if history_key.strip().lower() == OFF else history_key
 
 
+def new_key_error(history_key: str | None, key_path: Path) -> DatabaseError | None:
+    """What keeps a new database from being made with this key; None: nothing does."""
+    if _normal(history_key) is not None or not is_there(key_path):
+        return None
+    try:
+        _need_secret(_read(key_path), key_path)
+    except DatabaseError as error:
+        return error
+    return None
+
+
+def _need_secret(key: str, path: Path) -> None:
+    """Raise DatabaseError for a key that is guessed at once, as that of an empty file."""
+    if len(key) < LEAST_BYTES:
+        raise DatabaseError(
+            "The key file {path} holds no secret: delete it, and the start makes a new one, or put"
+            " at least {num} characters into it.",
+            path=path,
+            num=LEAST_BYTES,
+        )
+
+
 def _read_or_make(path: Path) -> str:
     """The key in the file at `path`, which is made where it is not there."""
     if path.exists():
-        return _read(path)
+        found = _read(path)
+        _need_secret(found, path)
+        return found
     draft = path.with_name(f"{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

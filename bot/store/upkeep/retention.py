@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, and_, delete, select
 
 from bot.delivery.clocks import Clock, steady_seconds, utc_now
 from bot.errors import StoreUnavailableError
@@ -21,6 +21,7 @@ from bot.store.database.tables import (
     server_setting,
     turn,
 )
+from bot.store.locking import lock
 from bot.store.tree import delete_turns
 
 SWEEP_SECONDS = 6 * 3600.0
@@ -41,7 +42,8 @@ class Retention:
     no later than what has passed since the one before explains; `seconds` never go back. Where
     `clock` is not `is_sure` to be right, as the machine's own is not, the first sweep's time is
     no later than a day after the one that the process before this one read: a moment counts only
-    when it was seen twice. `file_clock` is the one that files are stamped by.
+    when it was seen twice. `file_clock` is the one that files are stamped by. `on_deleted` is
+    called when turns went: nothing is to be kept of them elsewhere either.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Retention:
         seconds: Callable[[], float] = steady_seconds,
         is_sure: bool = False,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_deleted: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._turn_age = timedelta(days=retention_days)
@@ -63,6 +66,7 @@ class Retention:
         self._is_sure = is_sure
         self._last: tuple[datetime, float] | None = None  # the last sweep's time, and `seconds`
         self._pause = pause
+        self._on_deleted = on_deleted
 
     async def run(self) -> None:
         """Sweep now and every few hours, until cancelled: no failure ends it."""
@@ -86,7 +90,7 @@ class Retention:
         whose head is gone begins at a root. An erasure whose scrub failed is finished.
         """
         now = await self._believed()
-        num_turns = await delete_turns(self._database, turn.c.created_at < now - self._turn_age)
+        num_turns = await self._delete_turns(now)
         await self._delete_rows(now)
         copies = self._database.address.copies
         with outages_translated():
@@ -113,19 +117,35 @@ class Retention:
         self._last = now, seconds
         return now
 
+    async def _delete_turns(self, now: datetime) -> int:
+        """Delete the turns that are too old; returns how many."""
+        is_old = turn.c.created_at < now - self._turn_age
+        try:
+            num_turns = await delete_turns(self._database, is_old)
+        except StoreUnavailableError:
+            self._on_deleted()  # the first of them may be gone
+            raise
+        if num_turns:
+            self._on_deleted()
+        return num_turns
+
     async def _delete_rows(self, now: datetime) -> None:
         """Delete what is older than its time, beside the turns."""
         old = now - self._turn_age
         speakers = select(turn.c.author_id).where(turn.c.author_id.is_not(None))
         lost = reply_message.c.turn_id.is_(None)
-        unused = conversation.c.head_turn_id.is_(None)
         silent = member_locale.c.user_id.not_in(speakers)
-        await self._database.execute(
-            delete(inbox).where(inbox.c.created_at < now - INBOX_AGE),
-            delete(reply_message).where(lost, reply_message.c.created_at < old),
-            delete(conversation).where(unused, conversation.c.touched_at < old),
-            delete(member_locale).where(silent, member_locale.c.saved_at < old),
-        )
+        known = inbox.c.created_at < now - INBOX_AGE
+        unused = and_(conversation.c.head_turn_id.is_(None), conversation.c.touched_at < old)
+
+        def delete_all(connection: Connection) -> None:
+            lock(connection, messages=known, scopes=unused)
+            connection.execute(delete(inbox).where(known))
+            connection.execute(delete(reply_message).where(lost, reply_message.c.created_at < old))
+            connection.execute(delete(conversation).where(unused))
+            connection.execute(delete(member_locale).where(silent, member_locale.c.saved_at < old))
+
+        await self._database.write(delete_all, may_take_long=True)
 
 
 def _look(connection: Connection, now: datetime) -> datetime:

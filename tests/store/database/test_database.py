@@ -260,6 +260,29 @@ async def test_an_address_without_a_driver_is_refused(url: str, tmp_path: Path) 
         await open_database(url, history_key="off", key_path=tmp_path / "key")
 
 
+async def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    url = "sqlite+aiosqlite:///~/bot/banter.db"
+    for _ in range(2):
+        await (await open_database(url, history_key="off", key_path=tmp_path / "key")).close()
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    assert (tmp_path / "home" / "bot" / "banter.db").exists()
+    assert address_of("sqlite+aiosqlite:///~nobody-of-this-name/banter.db").path == Path(
+        "~nobody-of-this-name/banter.db"
+    )
+
+
+async def test_a_folder_named_tilde_of_an_older_version_keeps_its_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "~").mkdir()
+    (tmp_path / "~" / "banter.db").touch()
+    assert address_of("sqlite+aiosqlite:///~/banter.db").path == Path("~/banter.db")
+
+
 async def test_the_folders_of_a_new_database_are_made(tmp_path: Path) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path}/deep/er/banter.db"
     database = await open_database(url, history_key="off", key_path=tmp_path / "key")

@@ -101,6 +101,34 @@ async def test_another_key_file_is_refused(sqlite_url: str, tmp_path: Path) -> N
         await opened(sqlite_url, tmp_path, None)
 
 
+@pytest.mark.parametrize("content", ["", "\n", " 123456789012345\n"])
+async def test_a_new_database_is_not_sealed_with_a_key_that_everybody_knows(
+    url: str, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "history.key").write_text(content)
+    for _ in range(2):
+        with pytest.raises(DatabaseError, match="holds no secret: delete it"):
+            await opened(url, tmp_path, None)
+    (tmp_path / "history.key").unlink()
+    await write(url, tmp_path, None)
+
+
+async def test_a_short_history_key_is_the_owners_choice(sqlite_url: str, tmp_path: Path) -> None:
+    (tmp_path / "history.key").touch()
+    await write(sqlite_url, tmp_path, "abc")
+
+
+async def test_a_database_that_an_older_version_sealed_with_an_empty_file_opens_with_a_warning(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "history.key").touch()
+    with monkeypatch.context() as patched:
+        patched.setattr("bot.store.upkeep.keys.LEAST_BYTES", 0)
+        await write(url, tmp_path, None)
+    assert await read(url, tmp_path, None) == ["a secret", "another"]
+    assert caplog.text.count("holds no secret") == 1
+
+
 async def test_a_key_file_that_others_can_read_is_warned_of(
     sqlite_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

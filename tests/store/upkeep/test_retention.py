@@ -36,6 +36,27 @@ async def test_turns_go_after_their_time_and_younger_ones_stay(
     assert (await history.head(CHANNEL)).turn_id == young.bot.turn_id
 
 
+async def test_what_keeps_words_elsewhere_is_told_when_turns_went(
+    database: Database, history: SqlHistory, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[datetime] = []
+    retention = sure_retention(database, clock, on_deleted=lambda: told.append(clock.now))
+    await talk(history, said(1))
+    await retention.sweep()
+    assert told == []
+    clock.move(days=31)
+    await retention.sweep()
+    await retention.sweep()
+    assert told == [clock.now]
+
+    async def fail_half_way(*_: object) -> int:
+        raise StoreUnavailableError
+
+    monkeypatch.setattr("bot.store.upkeep.retention.delete_turns", fail_half_way)
+    await retention.attempt()
+    assert told == [clock.now] * 2
+
+
 async def test_a_scope_whose_turns_are_all_gone_starts_anew(
     database: Database, history: SqlHistory, retention: Retention, clock: Clock
 ) -> None:

@@ -109,6 +109,7 @@ def privacy_answer(settings: Settings, locale: str) -> str:
             locale,
             days=settings.retention_days,
         ),
+        *_looks_back(settings, locale),
         say("- Your `/settings` and the language of your Discord, until you erase them.", locale),
         _storage(settings, locale),
         say("- I use it only to answer you. Your words never train a model.", locale),
@@ -123,6 +124,20 @@ def privacy_answer(settings: Settings, locale: str) -> str:
     if settings.privacy_url:
         paragraphs.append(say("Privacy policy: {url}", locale, url=f"<{settings.privacy_url}>"))
     return "\n\n".join(paragraphs)  # without the empty line Discord takes a heading into the list
+
+
+def _looks_back(settings: Settings, locale: str) -> list[str]:
+    """What is read after an outage."""
+    if not settings.catch_up_minutes:
+        return []
+    return [
+        say(
+            "- When I was away, I look for what you said to me in the last {minutes} minutes, in "
+            "places where we talked lately. I keep nothing of what else I see there.",
+            locale,
+            minutes=settings.catch_up_minutes,
+        )
+    ]
 
 
 def _storage(settings: Settings, locale: str) -> str:

@@ -8,7 +8,6 @@ to done (all was sent); after a crash the row says where to go on. A database is
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -19,7 +18,8 @@ from bot.answering.conversation import Conversation
 from bot.answering.erasures import Erasures
 from bot.delivery.admission import Admission
 from bot.delivery.facts import Facts
-from bot.delivery.lines import NUM_REMEMBERED_IDS, Lines
+from bot.delivery.gone import LatelyGone
+from bot.delivery.lines import Lines
 from bot.delivery.outbox import Outbox, Pause
 from bot.delivery.ports import Courier, InboxEntry, InboxStore
 from bot.delivery.responder import Responder
@@ -51,6 +51,7 @@ class Delivery:
         admission: Admission,
         outbox: Outbox,
         catch_up: timedelta = LEAST_CATCH_UP,
+        gone: LatelyGone | None = None,
         pause: Pause = asyncio.sleep,
     ) -> None:
         self._erasures = erasures
@@ -62,7 +63,7 @@ class Delivery:
         responder = Responder(conversation=conversation, facts=facts, inbox=inbox, outbox=outbox)
         self._lines = Lines(responder, admission, facts)
         self._recordings: set[asyncio.Task[None]] = set()
-        self._withdrawn: deque[int] = deque(maxlen=NUM_REMEMBERED_IDS)
+        self._gone = gone or LatelyGone()
         self._taking_up = asyncio.Lock()
         self._looking: asyncio.Task[None] | None = None
         self._is_stopping = False
@@ -89,7 +90,7 @@ class Delivery:
 
         Like `accept`, but its place in the queue was given by the one who looked back.
         """
-        if self._is_known(said.message_id):
+        if self._is_known(said.message_id) or self._gone.holds(said):
             return
         self._admission.readmit(said.author_id)
         self._lines.add_by_age(self._ticket_of(said))
@@ -118,7 +119,7 @@ class Delivery:
 
     async def withdraw(self, message_ids: Sequence[int]) -> None:
         """Drop the replies to deleted messages and blank what is stored of them."""
-        self._withdrawn.extend(message_ids)
+        self._gone.note_messages(message_ids)
         await self._blank(message_ids)
 
     async def _blank(self, message_ids: Sequence[int]) -> None:
@@ -189,6 +190,7 @@ class Delivery:
 
     async def _forget(self, is_theirs: Callable[[Utterance], bool]) -> list[int]:
         """Drop what waits or runs; returns which messages are still under way."""
+        self._gone.note(is_theirs)
         tickets = [one for one in self._lines.tickets.values() if is_theirs(one.said)]
         await self._drop(tickets)
         self._erasures.note()
@@ -204,9 +206,8 @@ class Delivery:
         await noted(tickets)
 
     def _is_known(self, message_id: int) -> bool:
-        """Whether a message needs no more: it waits, was answered, or was deleted meanwhile."""
-        lists = (self._lines.tickets, self._lines.finished, self._withdrawn)
-        return any(message_id in one for one in lists)
+        """Whether a message waits, or was answered."""
+        return message_id in self._lines.tickets or message_id in self._lines.finished
 
     def _ticket_of(self, said: Utterance) -> Ticket:
         ticket = Ticket(said)

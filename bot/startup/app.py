@@ -21,6 +21,7 @@ from bot.delivery.admission import Admission, AdmissionLimits
 from bot.delivery.clocks import Clock, utc_now
 from bot.delivery.delivery import Delivery
 from bot.delivery.facts import Facts
+from bot.delivery.gone import LatelyGone
 from bot.delivery.look_back import LookBack
 from bot.delivery.outbox import Outbox
 from bot.engine.thread import is_any_left
@@ -174,6 +175,7 @@ def compose(
         admission=admission,
         outbox=Outbox(inbox, clock=clock),
         catch_up=catch_up,
+        gone=LatelyGone(clock),
     )
     return Services(
         conversation=conversation,

@@ -52,16 +52,16 @@ def can_answer(message: discord.Message) -> bool:
 def our_permissions(channel: object) -> discord.Permissions | None:
     """What Discord lets us do in `channel`; None where that is not known.
 
-    So it is in a DM, in a channel, or a thread of one, that Discord has not told us of, and in a
-    server where it has not told us of ourselves: a `me` that is missing is None, whatever its
-    annotation says.
+    So it is in a DM, in a channel, or a thread of one, that Discord has not told us of, and
+    where it has not told us which roles are ours: discord.py puts us into a server without any
+    when a command comes first, and without the moment at which we joined.
     """
     if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
         return None
     if isinstance(channel, discord.Thread) and channel.parent is None:
         return None
     us: discord.Member | None = channel.guild.me
-    return None if us is None else channel.permissions_for(us)
+    return None if us is None or us.joined_at is None else channel.permissions_for(us)
 
 
 def _is_open_channel(channel: object, settings: Settings) -> bool:

@@ -112,8 +112,8 @@ class LostChannels:
         except discord.Forbidden as error:
             if error.code != MISSING_ACCESS:
                 raise
-        except discord.InvalidData:  # a kind of channel that discord.py does not know
-            pass
+        except discord.InvalidData:
+            logger.debug("Channel %s is of a kind that discord.py does not know.", channel_id)
         if is_parent_unknown:
             await self._servers.save_parent(channel_id, parent_id)
 

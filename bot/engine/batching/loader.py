@@ -27,6 +27,7 @@ from bot.engine.protocol import EngineInfo
 from bot.errors import ModelError
 
 _PREFIX = "transformer."
+_EMBEDDING, _HEAD = "wte.weight", "lm_head.weight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,20 @@ def _read(checkpoint: Checkpoint, placement: Placement) -> dict[str, Tensor]:
             if not short.endswith((".attn.bias", ".attn.masked_bias")):
                 tensors[short] = tensor.to(placement.device, placement.dtype)
     if _shares_embedding(checkpoint):
-        tensors.pop("lm_head.weight", None)
+        _share(tensors)
     return tensors
+
+
+def _share(tensors: dict[str, Tensor]) -> None:
+    """Let the output layer be the embedding, unless both are there and differ.
+
+    So transformers does it: what was trained apart stays apart, whatever the config says.
+    """
+    head, embedding = tensors.get(_HEAD), tensors.get(_EMBEDDING)
+    if embedding is None and head is not None:
+        tensors[_EMBEDDING] = tensors.pop(_HEAD)
+    elif head is not None and embedding is not None and torch.equal(head, embedding):
+        del tensors[_HEAD]
 
 
 def _shares_embedding(checkpoint: Checkpoint) -> bool:
@@ -108,9 +121,9 @@ def _configs(checkpoint: Checkpoint) -> list[Mapping[str, object]]:
 
 def _shape(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> Shape:
     config = checkpoint.config
-    vocabulary = tensors.get("wte.weight")
+    vocabulary = tensors.get(_EMBEDDING)
     if vocabulary is None:
-        raise does_not_fit(checkpoint.folder, ["wte.weight"])
+        raise does_not_fit(checkpoint.folder, [_EMBEDDING])
     epsilon = config.get("layer_norm_epsilon", 1e-5)
     return Shape(
         num_layers=_size(checkpoint, "n_layer"),
@@ -136,8 +149,8 @@ def _size(checkpoint: Checkpoint, name: str) -> int:
 def _check_complete(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], shape: Shape) -> None:
     """Refuse weights that are missing or of another shape than the config says."""
     expected = _expected(shape, tensors)
-    if not _shares_embedding(checkpoint):
-        expected["lm_head.weight"] = (shape.num_ids, shape.width)
+    if _HEAD in tensors or not _shares_embedding(checkpoint):
+        expected[_HEAD] = (shape.num_ids, shape.width)
     wrong = [
         name
         for name, sizes in expected.items()
@@ -163,7 +176,7 @@ def _expected(shape: Shape, tensors: Mapping[str, Tensor]) -> dict[str, tuple[in
         f"h.{i}.{name}": sizes for i in range(shape.num_layers) for name, sizes in block.items()
     }
     expected: dict[str, tuple[int, ...]] = {
-        "wte.weight": (shape.num_ids, width),
+        _EMBEDDING: (shape.num_ids, width),
         "wpe.weight": (shape.window, width),
     }
     for name, sizes in {"ln_f": (width,), **modules}.items():

@@ -15,6 +15,11 @@ from torch import Tensor
 from bot.engine.batching.network import Decoder, Gpt2, Shape
 from bot.engine.checkpoints.checkpoint import Checkpoint, inspect_checkpoint, read_json
 from bot.engine.checkpoints.gpt2_config import own_bytes
+from bot.engine.checkpoints.network_config import (
+    NetworkConfig,
+    read_network_config,
+    window_of,
+)
 from bot.engine.placement.device import Placement, choose_placement
 from bot.engine.placement.memory import check_memory
 from bot.engine.placement.soundness import (
@@ -24,7 +29,6 @@ from bot.engine.placement.soundness import (
     sentences_for_faults,
 )
 from bot.engine.protocol import EngineInfo
-from bot.errors import ModelError
 
 _PREFIX = "transformer."
 _EMBEDDING, _HEAD = "wte.weight", "lm_head.weight"
@@ -120,29 +124,25 @@ def _configs(checkpoint: Checkpoint) -> list[Mapping[str, object]]:
 
 
 def _shape(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> Shape:
-    config = checkpoint.config
+    config = read_network_config(checkpoint.folder)
     vocabulary = tensors.get(_EMBEDDING)
     if vocabulary is None:
         raise does_not_fit(checkpoint.folder, [_EMBEDDING])
-    epsilon = config.get("layer_norm_epsilon", 1e-5)
     return Shape(
-        num_layers=_size(checkpoint, "n_layer"),
-        num_heads=_size(checkpoint, "n_head"),
-        width=_size(checkpoint, "n_embd"),
-        window=checkpoint.window,
+        num_layers=_size(checkpoint, config, "n_layer", len(tensors)),
+        num_heads=_size(checkpoint, config, "n_head", vocabulary.shape[-1]),
+        width=_size(checkpoint, config, "n_embd", vocabulary.shape[-1]),
+        window=window_of(config, checkpoint.folder),
         num_ids=vocabulary.shape[0],
-        epsilon=float(epsilon) if isinstance(epsilon, int | float) else 1e-5,
+        epsilon=config.layer_norm_epsilon,
     )
 
 
-def _size(checkpoint: Checkpoint, name: str) -> int:
-    value = checkpoint.config.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ModelError(
-            "The config.json in {folder} does not say {name}: fetch or copy the model again.",
-            folder=checkpoint.folder,
-            name=name,
-        )
+def _size(checkpoint: Checkpoint, config: NetworkConfig, name: str, most: int) -> int:
+    """A number of the config, which cannot be more than the weights have room for."""
+    value = getattr(config, name)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise does_not_fit(checkpoint.folder, [name])
     return value
 
 

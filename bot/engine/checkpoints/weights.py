@@ -13,9 +13,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoModelForCausalLM
 
 from bot.engine.checkpoints.checkpoint import PICKLED_WEIGHTS, WEIGHTS
+from bot.engine.checkpoints.network_config import read_whole_config, unknown_network
 from bot.engine.checkpoints.pickle_check import is_zip
 from bot.errors import ModelError
 
@@ -69,17 +70,12 @@ class Skeleton:
 
     def __init__(self, folder: Path) -> None:
         auto_class: Any = AutoModelForCausalLM
+        config = read_whole_config(folder)
         try:
-            config = AutoConfig.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
             with torch.device("meta"):
                 network = auto_class.from_config(config)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(
-                "The config.json of the model describes no network that Banter knows ({reason}).",
-                reason=str(error).splitlines()[0],
-            ) from error
+            raise unknown_network(error) from error
         first: dict[int, str] = {}
         self.shapes: dict[str, torch.Size] = {}
         self.shared: dict[str, str] = {}

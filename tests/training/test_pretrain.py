@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from bot.dialogue.sampling import SamplingParams
-from bot.engine.checkpoints.checkpoint import inspect_checkpoint
+from bot.engine.checkpoints.network_config import read_network_config, window_of
 from bot.engine.opening import open_tokenizer
 from bot.engine.protocol import (
     Completion,
@@ -36,7 +36,7 @@ def test_the_bot_loads_the_folder_and_answers(folder: Path) -> None:
         async with open_voice(folder, num_threads=1) as voice:
             return [await voice.answer(["hi"], params) for params in (GREEDY, SamplingParams())]
 
-    assert inspect_checkpoint(folder).window == 256
+    assert window_of(read_network_config(folder), folder) == 256
     assert all(isinstance(reply, str) for reply in asyncio.run(answers()))
 
 

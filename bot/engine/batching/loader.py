@@ -15,6 +15,11 @@ from torch import Tensor
 from bot.engine.batching.network import Decoder, Gpt2, Shape
 from bot.engine.checkpoints.checkpoint import Checkpoint, inspect_checkpoint, read_json
 from bot.engine.checkpoints.gpt2_config import own_bytes
+from bot.engine.checkpoints.network_config import (
+    NetworkConfig,
+    read_network_config,
+    window_of,
+)
 from bot.engine.placement.device import Placement, choose_placement
 from bot.engine.placement.memory import check_memory
 from bot.engine.placement.soundness import (
@@ -24,9 +29,9 @@ from bot.engine.placement.soundness import (
     sentences_for_faults,
 )
 from bot.engine.protocol import EngineInfo
-from bot.errors import ModelError
 
 _PREFIX = "transformer."
+_EMBEDDING, _HEAD = "wte.weight", "lm_head.weight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +97,20 @@ def _read(checkpoint: Checkpoint, placement: Placement) -> dict[str, Tensor]:
             if not short.endswith((".attn.bias", ".attn.masked_bias")):
                 tensors[short] = tensor.to(placement.device, placement.dtype)
     if _shares_embedding(checkpoint):
-        tensors.pop("lm_head.weight", None)
+        _share(tensors)
     return tensors
+
+
+def _share(tensors: dict[str, Tensor]) -> None:
+    """Let the output layer be the embedding, unless both are there and differ.
+
+    So transformers does it: what was trained apart stays apart, whatever the config says.
+    """
+    head, embedding = tensors.get(_HEAD), tensors.get(_EMBEDDING)
+    if embedding is None and head is not None:
+        tensors[_EMBEDDING] = tensors.pop(_HEAD)
+    elif head is not None and embedding is not None and torch.equal(head, embedding):
+        del tensors[_HEAD]
 
 
 def _shares_embedding(checkpoint: Checkpoint) -> bool:
@@ -107,37 +124,33 @@ def _configs(checkpoint: Checkpoint) -> list[Mapping[str, object]]:
 
 
 def _shape(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> Shape:
-    config = checkpoint.config
-    vocabulary = tensors.get("wte.weight")
+    config = read_network_config(checkpoint.folder)
+    vocabulary = tensors.get(_EMBEDDING)
     if vocabulary is None:
-        raise does_not_fit(checkpoint.folder, ["wte.weight"])
-    epsilon = config.get("layer_norm_epsilon", 1e-5)
+        raise does_not_fit(checkpoint.folder, [_EMBEDDING])
     return Shape(
-        num_layers=_size(checkpoint, "n_layer"),
-        num_heads=_size(checkpoint, "n_head"),
-        width=_size(checkpoint, "n_embd"),
-        window=checkpoint.window,
+        num_layers=_size(checkpoint, config, "n_layer", len(tensors)),
+        num_heads=_size(checkpoint, config, "n_head", vocabulary.shape[-1]),
+        width=_size(checkpoint, config, "n_embd", vocabulary.shape[-1]),
+        window=window_of(config, checkpoint.folder),
         num_ids=vocabulary.shape[0],
-        epsilon=float(epsilon) if isinstance(epsilon, int | float) else 1e-5,
+        epsilon=config.layer_norm_epsilon,
     )
 
 
-def _size(checkpoint: Checkpoint, name: str) -> int:
-    value = checkpoint.config.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ModelError(
-            "The config.json in {folder} does not say {name}: fetch or copy the model again.",
-            folder=checkpoint.folder,
-            name=name,
-        )
+def _size(checkpoint: Checkpoint, config: NetworkConfig, name: str, most: int) -> int:
+    """A number of the config, which cannot be more than the weights have room for."""
+    value = getattr(config, name)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise does_not_fit(checkpoint.folder, [name])
     return value
 
 
 def _check_complete(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], shape: Shape) -> None:
     """Refuse weights that are missing or of another shape than the config says."""
     expected = _expected(shape, tensors)
-    if not _shares_embedding(checkpoint):
-        expected["lm_head.weight"] = (shape.num_ids, shape.width)
+    if _HEAD in tensors or not _shares_embedding(checkpoint):
+        expected[_HEAD] = (shape.num_ids, shape.width)
     wrong = [
         name
         for name, sizes in expected.items()
@@ -163,7 +176,7 @@ def _expected(shape: Shape, tensors: Mapping[str, Tensor]) -> dict[str, tuple[in
         f"h.{i}.{name}": sizes for i in range(shape.num_layers) for name, sizes in block.items()
     }
     expected: dict[str, tuple[int, ...]] = {
-        "wte.weight": (shape.num_ids, width),
+        _EMBEDDING: (shape.num_ids, width),
         "wpe.weight": (shape.window, width),
     }
     for name, sizes in {"ln_f": (width,), **modules}.items():

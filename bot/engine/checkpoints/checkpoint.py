@@ -32,20 +32,18 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", re.A
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _LICENSE = re.compile(r"^license: *[\"']?([\w.+-]{1,40})[\"']? *$", re.ASCII | re.MULTILINE)
 _SHARD = re.compile(r"[\w.-]+\.safetensors", re.ASCII)
-_WINDOW_NAMES = ("n_positions", "max_position_embeddings", "n_ctx")
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A folder that holds all that a model needs; nothing in it was run or loaded yet.
 
-    `window` is in tokens; `commit` is empty for a folder that was not fetched.
+    `commit` is empty for a folder that was not fetched.
     """
 
     folder: Path
     config: Mapping[str, object]
     weight_files: tuple[Path, ...]
-    window: int
     commit: str
 
 
@@ -133,7 +131,6 @@ def inspect_checkpoint(folder: Path) -> Checkpoint:
         folder=folder,
         config=config,
         weight_files=_weight_files(folder),
-        window=_window(folder, config),
         commit=manifest.commit if manifest is not None else "",
     )
 
@@ -240,15 +237,3 @@ def _lacks(folder: Path, name: str) -> ModelError:
         folder=folder,
         file=name,
     )
-
-
-def _window(folder: Path, config: Mapping[str, object]) -> int:
-    named = (config.get(name) for name in _WINDOW_NAMES)
-    window = next((value for value in named if value is not None), None)
-    if not isinstance(window, int) or isinstance(window, bool) or window < 2:
-        raise ModelError(
-            "The model in {folder} does not say how many tokens it can read "
-            "(n_positions or max_position_embeddings in config.json).",
-            folder=folder,
-        )
-    return window

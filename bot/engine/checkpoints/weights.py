@@ -13,9 +13,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoModelForCausalLM
 
 from bot.engine.checkpoints.checkpoint import PICKLED_WEIGHTS, WEIGHTS
+from bot.engine.checkpoints.network_config import read_whole_config, unknown_network
 from bot.engine.checkpoints.pickle_check import is_zip
 from bot.errors import ModelError
 
@@ -69,17 +70,12 @@ class Skeleton:
 
     def __init__(self, folder: Path) -> None:
         auto_class: Any = AutoModelForCausalLM
+        config = read_whole_config(folder)
         try:
-            config = AutoConfig.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
             with torch.device("meta"):
                 network = auto_class.from_config(config)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(
-                "The config.json of the model describes no network that Banter knows ({reason}).",
-                reason=str(error).splitlines()[0],
-            ) from error
+            raise unknown_network(error) from error
         first: dict[int, str] = {}
         self.shapes: dict[str, torch.Size] = {}
         self.shared: dict[str, str] = {}
@@ -95,34 +91,45 @@ class Skeleton:
 def rename(source: Mapping[str, Tensor], skeleton: Skeleton) -> dict[str, Tensor]:
     """The weights of `source` under the network's names, each once; raises ModelError for gaps.
 
-    Buffers that the network computes are left out. A shared weight is taken from the embedding,
-    as transformers does, whatever the copy of it holds.
+    Buffers that the network computes are left out. Of a shared weight one copy is enough, under
+    either name; where two copies differ both are kept, since transformers does not share them.
     """
     shapes = skeleton.shapes
     names = {name.removeprefix(skeleton.prefix): name for name in shapes if name not in source}
     weights = {names.get(name, name): tensor for name, tensor in source.items()}
+    for copy, name in skeleton.shared.items():
+        if copy in weights:
+            weights.setdefault(name, weights[copy])
     for name, shape in shapes.items():
-        if name not in weights:
-            raise ModelError(
-                "The weights do not fit their config.json: {name} should be {wanted}, there is "
-                "none.",
-                name=name,
-                wanted=tuple(shape),
-            )
-        if weights[name].shape != shape:
-            raise ModelError(
-                "The weights do not fit their config.json: {name} should be {wanted}, there is "
-                "{found}.",
-                name=name,
-                wanted=tuple(shape),
-                found=tuple(weights[name].shape),
-            )
+        _check_shape(name, weights.get(name), shape)
     for name in weights:
         if not (name in shapes or name in skeleton.shared or _COMPUTED.search(name)):
             raise ModelError(
                 "The weights do not fit their config.json: the network has no {name}.", name=name
             )
-    return {name: weights[name] for name in shapes}
+    kept = {name: weights[name] for name in shapes}
+    for copy, name in skeleton.shared.items():
+        if copy in weights and not torch.equal(weights[copy], weights[name]):
+            _check_shape(copy, weights[copy], shapes[name])
+            kept[copy] = weights[copy]
+    return kept
+
+
+def _check_shape(name: str, found: Tensor | None, wanted: torch.Size) -> None:
+    if found is None:
+        raise ModelError(
+            "The weights do not fit their config.json: {name} should be {wanted}, there is none.",
+            name=name,
+            wanted=tuple(wanted),
+        )
+    if found.shape != wanted:
+        raise ModelError(
+            "The weights do not fit their config.json: {name} should be {wanted}, there is "
+            "{found}.",
+            name=name,
+            wanted=tuple(wanted),
+            found=tuple(found.shape),
+        )
 
 
 def _check_finite(name: str, tensor: Tensor) -> None:

@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from bot.engine.checkpoints.checkpoint import Checkpoint, inspect_checkpoint
 from bot.engine.checkpoints.gpt2_config import is_gpt2
+from bot.engine.checkpoints.network_config import read_network_config, window_of
 from bot.engine.placement.device import INT8, Placement, choose_placement
 from bot.engine.placement.memory import check_memory
 from bot.engine.placement.soundness import (
@@ -95,7 +96,8 @@ def _load_network(checkpoint: Checkpoint, placement: Placement) -> Network:
 
 def _describe(network: Network, checkpoint: Checkpoint, placement: Placement) -> LoadedModel:
     num_ids = int(network.get_input_embeddings().weight.shape[0])
-    configs = [vars(network.config), vars(network.generation_config)]
+    config = read_network_config(checkpoint.folder)
+    configs = [vars(config), vars(network.generation_config)]
     ends = end_ids(checkpoint.folder, configs, num_ids)
     # a model's own sampling defaults would fill whatever a request leaves unset
     network.generation_config = generation_config(
@@ -104,7 +106,7 @@ def _describe(network: Network, checkpoint: Checkpoint, placement: Placement) ->
     return LoadedModel(
         network=network,
         placement=placement,
-        window=checkpoint.window,
+        window=window_of(config, checkpoint.folder),
         end_ids=ends,
         num_ids=num_ids,
         num_parameters=sum(tensor.numel() for tensor in network.parameters()),

@@ -24,7 +24,7 @@ from bot.engine.tokenizer import load_tokenizer
 from tests.engine.batching.test_int8 import NEEDS_VNNI
 from tests.tiny_models import DIALOGPT_TINY, dialogpt_weights
 
-MODELS = ("tiny", "embedded", "untied", "doubled", "odd", "converted")
+MODELS = ("tiny", "embedded", "untied", "doubled", "differing", "head", "odd", "converted")
 TALK = (
     "hello! how are you today?",
     "i am fine, thank you. what is your name?",
@@ -50,6 +50,10 @@ def own_output_layer(weights: dict[str, Tensor]) -> None:
 
 def output_layer_twice(weights: dict[str, Tensor]) -> None:
     weights["lm_head.weight"] = weights["transformer.wte.weight"].clone()
+
+
+def output_layer_alone(weights: dict[str, Tensor]) -> None:
+    weights["lm_head.weight"] = weights.pop("transformer.wte.weight")
 
 
 def narrow_middle(weights: dict[str, Tensor]) -> None:
@@ -81,6 +85,10 @@ def folder(
             rewrite(folder, own_output_layer, tie_word_embeddings=False)
         case "doubled":
             rewrite(folder, output_layer_twice)
+        case "differing":  # although its config ties the two, as a careless training leaves it
+            rewrite(folder, own_output_layer)
+        case "head":
+            rewrite(folder, output_layer_alone)
         case "converted":  # as a fetched DialoGPT
             convert_weights(folder, lambda *_: None)
             (folder / "pytorch_model.bin").unlink()

@@ -70,7 +70,6 @@ def test_a_reference_that_names_no_commit_is_ignored(tmp_path: Path) -> None:
 
 def test_a_whole_folder_is_described(tiny_model: Path) -> None:
     found = inspect_checkpoint(tiny_model)
-    assert found.window == 256
     assert found.commit == ""
     assert [path.name for path in found.weight_files] == ["model.safetensors"]
 
@@ -145,8 +144,6 @@ def with_index(*names: str) -> Callable[[Path], None]:
         (with_index("../../weights.safetensors"), "lacks its weights"),
         (with_index("model-1.safetensors"), "lacks its weights"),
         (with_index(), "names no weights"),
-        (lambda folder: edit(folder / "config.json", n_positions="-"), "how many tokens"),
-        (lambda folder: edit(folder / "config.json", n_positions=True), "how many tokens"),
         (lambda folder: edit(folder / "config.json", auto_map={}), "never runs"),
         (lambda folder: edit(folder / "tokenizer_config.json", auto_map={}), "never runs"),
         (with_text("manifest.json", "{}"), "is damaged"),

@@ -80,6 +80,30 @@ def test_masks_and_the_second_copy_of_the_embedding_are_left_out(skeleton: Skele
     assert not [name for name in weights if name.endswith(".attn.bias")]
 
 
+def test_an_output_layer_that_differs_from_the_embedding_is_kept(skeleton: Skeleton) -> None:
+    source = dialogpt_weights(SHAPE)
+    source["lm_head.weight"] = source["lm_head.weight"] + 1
+    weights = rename(source, skeleton)
+    assert set(weights) == {*skeleton.shapes, "lm_head.weight"}
+    assert torch.equal(weights["lm_head.weight"], source["lm_head.weight"])
+
+
+def test_an_output_layer_alone_is_the_embedding(skeleton: Skeleton) -> None:
+    source = dialogpt_weights(SHAPE)
+    head = source["lm_head.weight"]
+    del source["transformer.wte.weight"]
+    weights = rename(source, skeleton)
+    assert set(weights) == set(skeleton.shapes)
+    assert weights["transformer.wte.weight"] is head
+
+
+def test_an_output_layer_of_another_shape_is_named(skeleton: Skeleton) -> None:
+    source = dialogpt_weights(SHAPE)
+    source["lm_head.weight"] = source["lm_head.weight"][:4]
+    with pytest.raises(ModelError, match=r"lm_head.weight should be .*, there is \(4, 8\)"):
+        rename(source, skeleton)
+
+
 def test_names_of_the_inner_network_alone_are_completed(skeleton: Skeleton) -> None:
     source = dialogpt_weights(SHAPE)
     del source["lm_head.weight"]
@@ -90,7 +114,7 @@ def test_names_of_the_inner_network_alone_are_completed(skeleton: Skeleton) -> N
 @pytest.mark.parametrize("name", ["transformer.wte.weight", "transformer.h.0.ln_1.bias"])
 def test_a_missing_weight_is_named(skeleton: Skeleton, name: str) -> None:
     source = dialogpt_weights(SHAPE)
-    del source[name]
+    del source["lm_head.weight"], source[name]
     with pytest.raises(ModelError, match=f"{name} should be .*, there is none"):
         rename(source, skeleton)
 

@@ -6,9 +6,10 @@ in a thread.
 
 import asyncio
 import hashlib
+import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from transformers import PreTrainedTokenizerFast
 from bot.dialogue.prompt import Line
 from bot.dialogue.turn import Role
 from bot.engine.checkpoints.checkpoint import TOKENIZER_FILES, read_json
+from bot.engine.spelling import byte_of, bytes_of_letters, speller
 from bot.errors import EngineClosedError, ModelError
 
 T = TypeVar("T")
@@ -29,11 +31,7 @@ _PLACES = re.compile("\ue000(\\d+)\ue001")
 _CHAT_ROLES = {Role.USER: "user", Role.BOT: "assistant"}
 # A byte-level vocabulary cuts Hangul and emoji anywhere: such a token alone is unreadable.
 _UNREADABLE = "\ufffd"
-_BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")  # SentencePiece's "byte fallback"
 _SPACE_PIECE = "\u2581"  # how SentencePiece writes a space
-# GPT-2 writes these bytes as the letters of their numbers, the others from U+0100 on in order
-# (openai/gpt-2, encoder.py: bytes_to_unicode).
-_OWN_LETTERS = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
 
 
 class ModelTokenizer:
@@ -50,6 +48,7 @@ class ModelTokenizer:
         self._backend = backend
         added = backend.added_tokens_decoder
         self._added_ids = frozenset(added)
+        self._special_ids = frozenset(i for i, one in added.items() if one.special)
         self._written_out = re.compile("|".join(re.escape(one.content) for one in added.values()))
 
     @property
@@ -74,12 +73,27 @@ class ModelTokenizer:
             )
         )
 
+    def spelling(self, num_ids: int, end_ids: Collection[int]) -> list[bytes] | None:
+        """The bytes that each of `num_ids` ids adds to a text; None where no token is bytes.
+
+        Those of `end_ids`, whatever they are called, add nothing.
+        """
+        decoder = self._backend.backend_tokenizer.decoder
+        spell = speller(json.loads(decoder.__getstate__()) if decoder else None)
+        if spell is None:
+            return None
+        spelling, unspelt = [b""] * num_ids, self._special_ids.union(end_ids)
+        for piece, token_id in self._backend.get_vocab().items():
+            if token_id < num_ids and token_id not in unspelt:
+                spelling[token_id] = spell(piece)
+        return spelling
+
     def token_text(self, token_id: int) -> str:
         """The text of one token; see bot.dialogue.prompt.Tokenizer."""
         piece = str(self._backend.convert_ids_to_tokens(token_id) or "")  # as the vocabulary has it
         text = self.decode([token_id])
         if _UNREADABLE in text:
-            spelt = _bytes_of(piece)
+            spelt = byte_of(piece) or bytes_of_letters(piece)
             return text if spelt is None else spelt.decode("utf-8", "surrogateescape")
         if piece.startswith(_SPACE_PIECE):  # decoding a text's first token takes its space away
             return piece.replace(_SPACE_PIECE, " ")
@@ -142,18 +156,6 @@ class ModelTokenizer:
 
     def _added_in(self, ids: Sequence[int]) -> list[int]:
         return [token_id for token_id in ids if token_id in self._added_ids]
-
-
-def _bytes_of(piece: str) -> bytes | None:
-    """The bytes that `piece` spells; None where it spells none."""
-    if found := _BYTE_PIECE.fullmatch(piece):
-        return bytes([int(found[1], 16)])
-    others = [byte for byte in range(0x100) if byte not in _OWN_LETTERS]
-    letters = {chr(byte): byte for byte in _OWN_LETTERS}
-    letters |= {chr(0x100 + number): byte for number, byte in enumerate(others)}
-    if not all(letter in letters for letter in piece):
-        return None
-    return bytes(letters[letter] for letter in piece)
 
 
 def load_tokenizer(folder: Path) -> ModelTokenizer:

@@ -81,8 +81,8 @@ class ReplyRules(LogitsProcessor):
         return [i for i in ids if i not in self._end_ids and i < num_ids]
 
 
-class LettersAlone(LogitsProcessor):
-    """Whole letters, and no other rule."""
+class LetterRule(LogitsProcessor):
+    """Whole letters, and no other rule; `letters` None: not even that."""
 
     def __init__(
         self, letters: WholeLetters | None, num_prompt_tokens: int, num_new_tokens: int

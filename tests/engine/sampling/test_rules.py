@@ -170,6 +170,15 @@ def test_a_letter_is_ended_although_what_ends_it_is_banned() -> None:
     assert left == [2, 3, 6, 7]  # all were said: the ban falls
 
 
+def test_the_rules_read_nothing_back_from_a_device() -> None:
+    """A tensor without memory raises where a step would wait for its numbers."""
+    letters = WholeLetters(SPELLING, torch.device("meta"))
+    params = with_rules(repetition_penalty=2.0, no_repeat_ngram_size=1, dry_multiplier=0.8)
+    rows = [ReplyRow([1, 2, 3, 1], params, place=LETTERS.place(state, 9)) for state in (0, 3)]
+    ruled = apply_rules(torch.zeros(2, NUM_IDS, device="meta"), rows, END_IDS, letters)
+    assert ruled.shape == (2, NUM_IDS)
+
+
 def test_the_logits_that_come_in_are_left_as_they_were() -> None:
     logits = logits_for(2)
     before = logits.clone()

@@ -92,8 +92,9 @@ class WholeLetters:
 
     def forbid(self, logits: Tensor, places: Sequence[int]) -> None:
         """Forbid in each row of `logits` (num_rows, num_ids) what may not come at its place."""
-        rows = self._forbidden[on_device(places, logits.device)]
-        logits.masked_fill_(rows[:, : logits.shape[1]], -torch.inf)
+        first, *others = set(places)
+        chosen = on_device(places, logits.device) if others else first  # a lone row is not copied
+        logits.masked_fill_(self._forbidden[chosen][..., : logits.shape[1]], -torch.inf)
 
 
 def whole_letters(spelling: Sequence[bytes] | None, device: torch.device) -> WholeLetters | None:

@@ -16,7 +16,12 @@ from bot.settings.settings import EMBEDDED_MODEL, VARIABLES, Settings, load_sett
 
 EXAMPLE = Path(__file__).parent.parent.parent / ".env.example"
 NO_FILE = Path("/nonexistent/.env")
-OF_THE_MODEL = {"CONTEXT_TURNS", "NO_REPEAT_NGRAM_SIZE", "NO_REPEAT_OWN_NGRAM_SIZE"}
+OF_THE_MODEL = {
+    "CONTEXT_TOKENS",
+    "CONTEXT_TURNS",
+    "NO_REPEAT_NGRAM_SIZE",
+    "NO_REPEAT_OWN_NGRAM_SIZE",
+}
 
 
 def load(**variables: str) -> Settings:
@@ -273,15 +278,18 @@ def test_a_copy_of_the_example_leaves_the_embedded_model_what_it_needs() -> None
     assert copied.num_context_turns == untouched.num_context_turns
 
 
-def test_the_embedded_model_follows_twenty_turns_unless_it_is_told_otherwise() -> None:
-    assert load(MODEL="embedded").num_context_turns == 14
-    assert load(MODEL="embedded", CONTEXT_TURNS="").num_context_turns == 14
-    assert load(MODEL="embedded", CONTEXT_TURNS="8").num_context_turns == 8
-    assert load_settings({}, NO_FILE, default_model="embedded").num_context_turns == 14
+@pytest.mark.parametrize(("name", "most"), [("context_turns", 14), ("context_tokens", 130)])
+def test_the_embedded_model_sees_what_it_can_follow_unless_it_is_told(name: str, most: int) -> None:
+    for given in ({}, {name.upper(): ""}):
+        assert getattr(load(MODEL="embedded", **given), f"num_{name}") == most
+    assert getattr(load(MODEL="embedded", **{name.upper(): "80"}), f"num_{name}") == 80
+    by_default = load_settings({}, EXAMPLE, default_model="embedded")
+    assert getattr(by_default, f"num_{name}") == most
 
 
-def test_any_other_model_sees_as_many_turns_as_dialogpt() -> None:
-    assert load().num_context_turns == load(MODEL="a/b").num_context_turns == 16
+def test_any_other_model_sees_as_much_as_dialogpt() -> None:
+    for settings in (load(), load(MODEL="a/b")):
+        assert (settings.num_context_tokens, settings.num_context_turns) == (256, 16)
     assert load(CONTEXT_TURNS="30").num_context_turns == 30
 
 

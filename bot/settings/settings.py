@@ -33,9 +33,9 @@ EMBEDDED_TURNS = 14
 # Those were short turns, and it never learned the places behind them. On 40 lines of people, 240
 # replies for each length of prompt: after up to 100 tokens a word of a reply's is an invented one
 # in 7 % of English replies and 17 % of Korean ones, up to 130 in 11 and 22 %, up to 150 in 11 and
-# 31 %, up to 170 in 18 and 46 %. A reply's tokens have, after the last three turns alone, a mean
-# log-probability of -0.33 up to 100, -0.51 up to 130, -1.2 up to 150, -3.7 up to 170: then one reply
-# in six has no more than two words.
+# 31 %, up to 170 in 18 and 46 %. A token of an English reply has, after the last three turns alone,
+# a mean log-probability of -0.33 up to 100, -0.51 up to 130, -1.2 up to 150, -3.7 up to 170: there
+# one in seven replies has no more than two words.
 EMBEDDED_TOKENS = 130
 DRIVERS = {  # what people write -> the asynchronous driver that the store needs
     "sqlite": "sqlite+aiosqlite",

@@ -21,6 +21,7 @@ from bot.dialogue.prompt import Line
 from bot.dialogue.turn import Role
 from bot.engine.checkpoints.checkpoint import TOKENIZER_FILES, read_json
 from bot.engine.spelling import byte_of, bytes_of_letters, speller
+from bot.engine.typed_text import TypedText
 from bot.errors import EngineClosedError, ModelError
 
 T = TypeVar("T")
@@ -47,9 +48,8 @@ class ModelTokenizer:
         self.has_chat_template = backend.chat_template is not None
         self._backend = backend
         added = backend.added_tokens_decoder
-        self._added_ids = frozenset(added)
         self._special_ids = frozenset(i for i, one in added.items() if one.special)
-        self._written_out = re.compile("|".join(re.escape(one.content) for one in added.values()))
+        self._typed = TypedText(backend.backend_tokenizer, added, self.decode)
 
     @property
     def num_ids(self) -> int:
@@ -57,13 +57,8 @@ class ModelTokenizer:
         return int(max(self._backend.get_vocab().values())) + 1
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of `text`; a special or added token that is written out is plain text."""
-        ids = self._encode(text)
-        if self._added_ids.isdisjoint(ids):
-            return ids
-        # `split_special_tokens` leaves added tokens that are not marked as special
-        ids = [token_id for piece in self._cut_tokens(text) for token_id in self._encode(piece)]
-        return [token_id for token_id in ids if token_id not in self._added_ids]
+        """Token ids of `text`; a special token that is written out is plain text."""
+        return self._typed.encode(text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`, special tokens left out."""
@@ -111,7 +106,7 @@ class ModelTokenizer:
         whole = self._encode_template(self._render(lines, texts))
         places = [_PLACE.format(number) for number in range(len(lines))]
         apart = list(self._encode_apart(self._render(lines, places), texts))
-        if self._added_in(whole) == self._added_in(apart):
+        if self._commands_in(whole) == self._commands_in(apart):
             return whole
         return apart
 
@@ -144,18 +139,8 @@ class ModelTokenizer:
             self._backend.encode(text, add_special_tokens=False, split_special_tokens=False)
         )
 
-    def _encode(self, text: str) -> list[int]:
-        return list(self._backend.encode(text, add_special_tokens=False, split_special_tokens=True))
-
-    def _cut_tokens(self, text: str) -> Iterator[str]:
-        start = 0
-        for match in self._written_out.finditer(text):
-            yield text[start : match.start() + 1]
-            start = match.start() + 1
-        yield text[start:]
-
-    def _added_in(self, ids: Sequence[int]) -> list[int]:
-        return [token_id for token_id in ids if token_id in self._added_ids]
+    def _commands_in(self, ids: Sequence[int]) -> list[int]:
+        return [token_id for token_id in ids if token_id in self._typed.command_ids]
 
 
 def load_tokenizer(folder: Path) -> ModelTokenizer:

@@ -45,6 +45,7 @@ class ModelTokenizer:
         """`name`: the kind of vocabulary and the hash of its files."""
         self.name = name
         self.end_of_text_id = int(backend.eos_token_id)  # ends a turn
+        self.start_ids = _start_ids(backend)
         self.has_chat_template = backend.chat_template is not None
         self._backend = backend
         added = backend.added_tokens_decoder
@@ -141,6 +142,17 @@ class ModelTokenizer:
 
     def _commands_in(self, ids: Sequence[int]) -> list[int]:
         return [token_id for token_id in ids if token_id in self._typed.command_ids]
+
+
+def _start_ids(backend: PreTrainedTokenizerFast) -> tuple[int, ...]:
+    """What the vocabulary puts before the words of a text: `<bos>` with Llama and Gemma.
+
+    A model that always saw it in training understands little without.
+    """
+    words = list(backend.encode("a", add_special_tokens=False))
+    whole = list(backend.encode("a", add_special_tokens=True))
+    starts = (i for i in range(len(whole)) if whole[i : i + len(words)] == words)
+    return tuple(whole[: next(starts, 0)])
 
 
 def load_tokenizer(folder: Path) -> ModelTokenizer:

@@ -72,11 +72,12 @@ def tokenizer_of(kind: str) -> ModelTokenizer:
 
 
 def ids_of(tokenizer: ModelTokenizer, pieces: Sequence[str]) -> set[int]:
-    return set(tokenizer._backend.convert_tokens_to_ids(list(pieces)))
+    backend = tokenizer._backend.backend_tokenizer
+    return {token_id for piece in pieces if (token_id := backend.token_to_id(piece)) is not None}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(text=texts)
 def test_a_text_comes_back_as_it_was_typed(kind: str, text: str) -> None:
     tokenizer, said = tokenizer_of(kind), clean(text)
@@ -86,7 +87,7 @@ def test_a_text_comes_back_as_it_was_typed(kind: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["byte-level", "byte fallback"])
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(text=st.text(max_size=20))
 def test_so_does_any_text_where_bytes_are_known(kind: str, text: str) -> None:
     tokenizer, said = tokenizer_of(kind), clean(text)

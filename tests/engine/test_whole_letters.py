@@ -57,7 +57,7 @@ async def test_a_reply_is_whole_letters_to_its_last_one(
     either: Opened, tokenizer: ModelTokenizer, changes: dict[str, float]
 ) -> None:
     params = replace(FREE, **changes)  # type: ignore[arg-type]  # a test's keyword arguments
-    made = await replies(either.engine, either.prompt, params, 40)
+    made = await replies(either.engine, either.prompt, params, 25)
     check_whole([tokenizer.decode(ids) for ids in made])
 
 

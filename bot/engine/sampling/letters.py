@@ -70,6 +70,7 @@ class WholeLetters:
         forbidden = ~torch.cat([one[after.int()] for one in ends])
         self._ends: list[list[bool]] = [one.tolist() for one in ends]
         self._num_forbidden: list[int] = forbidden.sum(dim=1).tolist()
+        self._places = [self._places_of(state) for state in range(NUM_STATES)]
         self._forbidden = forbidden.to(device)
 
     def after(self, state: int, ids: Iterable[int]) -> int:
@@ -81,7 +82,7 @@ class WholeLetters:
 
     def place(self, state: int, num_left: int) -> int:
         """Where a text in `state` stands with at most `num_left` tokens to come, at least one."""
-        return (min(num_left, _MOST_BYTES) - 1) * NUM_STATES + state
+        return self._places[state][min(num_left, _MOST_BYTES) - 1]
 
     def leaves(self, place: int, banned: Iterable[int]) -> bool:
         """Whether a token may come at `place` that is not among `banned`, which has no doubles."""
@@ -89,6 +90,18 @@ class WholeLetters:
         ends, after = self._ends[room], self._after[state]
         num_banned = sum(ends[after[token_id]] for token_id in banned)
         return self._num_forbidden[place] + num_banned < len(after)
+
+    def _places_of(self, state: int) -> list[int]:
+        """By room. A letter that a text came with may end later than that, or never."""
+        num_ids, places = (
+            len(self._after[state]),
+            range(state, len(self._num_forbidden), NUM_STATES),
+        )
+        free = [place for place in places if self._num_forbidden[place] < num_ids]
+        return [
+            next((other for other in free if other >= place), place - state + WHOLE)
+            for place in places
+        ]
 
     def forbid(self, logits: Tensor, places: Sequence[int]) -> None:
         """Forbid in each row of `logits` (num_rows, num_ids) what may not come at its place."""

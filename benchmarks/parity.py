@@ -76,9 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare_shape(name: str, folder: Path, options: argparse.Namespace) -> bool:
-    oracle = load_model(folder, "cpu", "float32").network
+    oracle = load_model(folder, "cpu", "float32")
     device, most = options.device, MAX_ERROR if options.device == "cpu" else MAX_CUDA_ERROR
-    error = logits_error(load_gpt2(folder, device, "float32"), oracle, shape_of(folder).window)
+    loaded = load_gpt2(folder, device, "float32")
+    error = logits_error(loaded, oracle.network, shape_of(folder).window)
     print(f"{name}, float32: logits differ by {error:.1e} of the largest (at most {most:.0e})")
     greedy = asyncio.run(count_equal(folder, oracle, options.requests, options.threads, device))
     print(

@@ -8,9 +8,11 @@ from itertools import takewhile
 from pathlib import Path
 
 import torch
+from transformers import LogitsProcessorList
 
 from bot.dialogue.prompt import Tokenizer
 from bot.engine.reference.loader import generation_config, load_model
+from bot.engine.reference.rules import LetterRule
 from bot.engine.tokenizer import load_tokenizer
 from evaluation.likelihood import Likelihood
 
@@ -47,18 +49,20 @@ class ModelReader:
     ) -> list[int]:
         """The likeliest reply that so many beams find, without what ends it."""
         ids = self._tensor(prompt_ids)
-        room = self.window - len(prompt_ids)
+        num_new = min(max_new_tokens, self.window - len(prompt_ids))
+        rule = LetterRule(self._loaded.letters, len(prompt_ids), num_new)
         found = self._loaded.network.generate(
             ids,
             attention_mask=torch.ones_like(ids),
             generation_config=generation_config(
-                max_new_tokens=min(max_new_tokens, room),
+                max_new_tokens=num_new,
                 do_sample=False,
                 num_beams=num_beams,
                 early_stopping=True,
                 eos_token_id=list(self._loaded.end_ids),
                 pad_token_id=self._loaded.end_ids[0],
             ),
+            logits_processor=LogitsProcessorList([rule]),
         )
         reply = found[0, len(prompt_ids) :].tolist()
         return list(takewhile(lambda token_id: token_id not in self._loaded.end_ids, reply))

@@ -208,7 +208,7 @@ async def open_model(
 def limits_for(model: str) -> ContextBudget:
     """What the bot lets `model` see where nobody has set it."""
     settings = Settings(model=model)
-    return ContextBudget(settings.context_tokens, settings.num_context_turns)
+    return ContextBudget(settings.num_context_tokens, settings.num_context_turns)
 
 
 def budget_of(window: int, params: SamplingParams, limits: ContextBudget) -> ContextBudget:

@@ -11,7 +11,7 @@ from bot.answering.ranker import Occasion, Ranker, back_passages
 from bot.dialogue import ranking
 from bot.dialogue.blocked import is_blocked
 from bot.dialogue.context import build_context
-from bot.dialogue.prompt import Tokenizer, encode_turn
+from bot.dialogue.prompt import Tokenizer, after_nothing, encode_turn
 from bot.dialogue.ranking import Candidate, comparable, features_of
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.protocol import Cancellation, GenerationRequest, Passage
@@ -19,6 +19,8 @@ from evaluation.generate import Exchange
 from evaluation.item import Item
 from evaluation.terms import Features, with_words
 from evaluation.voices import OpenModel, budget_of, remembered
+
+Ids = tuple[int, ...]
 
 NUM_STRANGERS = 9
 _EVERYTHING = ranking.Weights(antilm=1.0, reverse=1.0)  # every likelihood is asked
@@ -127,19 +129,20 @@ class Weigher:
     ) -> tuple[Features, ...]:
         texts = (question.exchange.answer, *question.strangers)
 
-        def ids(tokenizer: Tokenizer) -> tuple[list[tuple[int, ...]], tuple[int, ...], int]:
+        def ids(tokenizer: Tokenizer) -> tuple[list[Ids], Ids, Ids, Ids]:
             room = self._params.max_new_tokens
             replies = [tuple(encode_turn(text, tokenizer)[:room]) for text in texts]
             said_ids = tuple(encode_turn(question.exchange.said, tokenizer))
-            return replies, said_ids, tokenizer.end_of_text_id
+            return replies, said_ids, tokenizer.start_ids, after_nothing(tokenizer)
 
-        replies, said_ids, end_id = await self._opened.tokenizer.run(ids)
+        replies, said_ids, start_ids, nothing_ids = await self._opened.tokenizer.run(ids)
         engine, reverse = self._opened.engine, self._opened.reverse
         given = await engine.score([Passage(prompt_ids, reply) for reply in replies])
-        alone = await engine.score([Passage((end_id,), reply) for reply in replies])
+        alone = await engine.score([Passage(nothing_ids, reply) for reply in replies])
         back: Sequence[tuple[float, ...]] = [()] * len(replies)
         if reverse is not None:
-            back = await reverse.score(back_passages(replies, said_ids, reverse.info.window))
+            passages = back_passages(replies, said_ids, reverse.info.window, start_ids)
+            back = await reverse.score(passages)
         said, own_turns = question.exchange.said, question.item.own_turns
         return tuple(
             comparable(

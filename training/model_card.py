@@ -168,6 +168,7 @@ def _recall_rows(recalls: Sequence[Recall], num_probes: int) -> list[str]:
 def _repetition_rows(repetition: Repetition) -> list[str]:
     names = {
         Fault.EMPTY: "empty replies",
+        Fault.GARBLED: "broken letters",
         Fault.LOOP: "loops inside a reply",
         Fault.ECHO: "echo of the member",
         Fault.SELF_COPY: "copies of an own turn",

@@ -7,15 +7,16 @@ import asyncio
 import random
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
+from transformers import LogitsProcessorList
 
 from benchmarks.serving.shapes import ModelShape, shape_of
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.opening import open_engine
 from bot.engine.protocol import Completion, Engine, GenerationRequest
-from bot.engine.reference.loader import generation_config
+from bot.engine.reference.loader import LoadedModel, generation_config
+from bot.engine.reference.rules import LetterRule
 
 MAX_PROMPT = 300  # longer than a chunk
 PLAIN = SamplingParams(
@@ -42,7 +43,7 @@ class _Reply:
 
 
 async def count_equal(
-    folder: Path, oracle: Any, num_requests: int, num_threads: int, device: str = "cpu"
+    folder: Path, oracle: LoadedModel, num_requests: int, num_threads: int, device: str = "cpu"
 ) -> Greedy:
     """Ask for replies at random moments, two after another in a conversation, and compare.
 
@@ -89,10 +90,11 @@ async def _ask(engine: Engine, ids: tuple[int, ...], seed: int, dice: random.Ran
     return _Reply(ids, params, await engine.generate(request))
 
 
-def _is_equal(reply: _Reply, oracle: Any, end_id: int) -> bool:
-    """Whether every candidate is what `generate` makes of the prompt."""
+def _is_equal(reply: _Reply, oracle: LoadedModel, end_id: int) -> bool:
+    """Whether every candidate is what `generate` makes of the prompt, in whole letters."""
     ids = torch.tensor([reply.prompt_ids])
-    generated = oracle.generate(
+    rule = LetterRule(oracle.letters, ids.shape[1], reply.params.max_new_tokens)
+    generated = oracle.network.generate(
         ids,
         attention_mask=torch.ones_like(ids),
         generation_config=generation_config(
@@ -101,6 +103,7 @@ def _is_equal(reply: _Reply, oracle: Any, end_id: int) -> bool:
             eos_token_id=end_id,
             pad_token_id=end_id,
         ),
+        logits_processor=LogitsProcessorList([rule]),
     )[0, ids.shape[1] :].tolist()
     expected = generated[:-1] if generated[-1] == end_id else generated
     return all(list(one.ids) == expected for one in reply.completions)

@@ -6,13 +6,14 @@ from functools import partial
 
 from bot.dialogue.guards import IsBlocked
 from bot.dialogue.prompt import decode_reply
+from bot.dialogue.text import is_garbled
 from bot.engine.protocol import TokenizerThread
 
 ShowWords = Callable[[str], None]
 
 
 class LiveReply:
-    """The whole words of a reply so far, as its tokens come; nothing that is blocked.
+    """The whole words of a reply so far, as its tokens come; nothing that is blocked or garbled.
 
     `show` is called in the event loop in which this was made, with a longer text each time. The
     guards judge the whole reply later: what was shown may still be replaced.
@@ -23,7 +24,7 @@ class LiveReply:
     ) -> None:
         self._tokenizer = tokenizer
         self._show = show
-        self._is_blocked = is_blocked
+        self._is_blocked = is_blocked or (lambda _: False)
         self._loop = asyncio.get_running_loop()
         self._ids: list[int] = []
         self._showing: asyncio.Task[None] | None = None
@@ -47,7 +48,7 @@ class LiveReply:
             num_shown = len(self._ids)
             text = await self._tokenizer.run(partial(decode_reply, tuple(self._ids)))
             words = text.rpartition(" ")[0].strip()  # the last one may still grow
-            if words and not (self._is_blocked is not None and self._is_blocked(words)):
+            if words and not is_garbled(words) and not self._is_blocked(words):
                 self._show(words)
 
     async def close(self) -> None:

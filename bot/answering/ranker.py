@@ -14,7 +14,7 @@ from math import isfinite
 
 from bot.answering.ports import Rejected, Scores
 from bot.dialogue.guards import Fault, IsBlocked, find_fault
-from bot.dialogue.prompt import Tokenizer, decode_reply, encode_turn
+from bot.dialogue.prompt import Tokenizer, after_nothing, decode_reply, encode_turn
 from bot.dialogue.ranking import WEIGHTS, Candidate, Logprobs, Ranked, Weights, rank
 from bot.dialogue.reply import tidy
 from bot.engine.protocol import (
@@ -70,6 +70,8 @@ class _Decoded:
     candidates: tuple[Candidate, ...]
     faults: tuple[Fault | None, ...]
     said_ids: tuple[int, ...]
+    start_ids: tuple[int, ...]
+    nothing_ids: tuple[int, ...]
     end_id: int
 
     @property
@@ -136,26 +138,30 @@ class Ranker:
         if not self._weights.antilm:
             return [()] * len(fit)
         # with the end that the model drew: a chat model ends turns with another than its texts
-        passages = [Passage((decoded.end_id,), _ended(one, one.end_id)) for one in fit]
+        passages = [Passage(decoded.nothing_ids, _ended(one, one.end_id)) for one in fit]
         return await self._engine.score(passages)
 
     async def _back(self, fit: Sequence[Completion], decoded: _Decoded) -> list[Logprobs]:
         if self._reverse is None or not self._weights.reverse:
             return [()] * len(fit)
         turns = [_ended(one, decoded.end_id) for one in fit]
-        passages = back_passages(turns, decoded.said_ids, self._reverse.info.window)
+        window = self._reverse.info.window
+        passages = back_passages(turns, decoded.said_ids, window, decoded.start_ids)
         return await self._reverse.score(passages)
 
 
 def back_passages(
-    replies: Sequence[tuple[int, ...]], said_ids: tuple[int, ...], window: int
+    replies: Sequence[tuple[int, ...]],
+    said_ids: tuple[int, ...],
+    window: int,
+    start_ids: tuple[int, ...] = (),
 ) -> list[Passage]:
     """What a reverse model is asked: what was said after each reply, newest turn first.
 
     `said_ids` and `replies` end with end-of-text. Of a reply that is longer than half of the
     window its end counts; of what was said as much of its beginning as fits beside every reply.
     """
-    prompts = [ids[-(window // 2) :] for ids in replies]
+    prompts = [(*start_ids, *ids[-(window // 2) :]) for ids in replies]
     room = window - max(map(len, prompts))
     return [Passage(prompt, said_ids[:room]) for prompt in prompts]
 
@@ -189,7 +195,14 @@ def _decode(
         find_fault(text, occasion.said, occasion.own_turns, is_blocked) for text in texts
     )
     said_ids = encode_turn(occasion.said, tokenizer) if len(completions) > 1 else ()
-    return _Decoded(candidates, faults, tuple(said_ids), tokenizer.end_of_text_id)
+    return _Decoded(
+        candidates,
+        faults,
+        tuple(said_ids),
+        start_ids=tokenizer.start_ids,
+        nothing_ids=after_nothing(tokenizer),
+        end_id=tokenizer.end_of_text_id,
+    )
 
 
 def _ended(completion: Completion, end_id: int | None) -> tuple[int, ...]:

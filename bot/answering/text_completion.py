@@ -116,7 +116,7 @@ def _encode(text: str, is_blocked: IsBlocked, tokenizer: Tokenizer) -> tuple[int
     text_ids = tuple(tokenizer.encode(text))
     if not text_ids:
         raise WrongInputError("The model knows none of these letters: write another text.")
-    return text_ids
+    return (*tokenizer.start_ids, *text_ids)
 
 
 def _decode(prediction: Prediction, is_blocked: IsBlocked, tokenizer: Tokenizer) -> CompletedText:

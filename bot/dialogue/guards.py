@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from bot.dialogue.rouge import rouge_l, words
-from bot.dialogue.text import is_blank
+from bot.dialogue.text import is_blank, is_garbled
 
 SELF_COPY_LIKENESS = 0.8
 ECHO_LIKENESS = 0.6
@@ -41,6 +41,7 @@ class Fault(StrEnum):
     """What makes a candidate unfit."""
 
     EMPTY = "empty"
+    GARBLED = "garbled"
     LOOP = "loop"
     ECHO = "echo"
     SELF_COPY = "self_copy"
@@ -54,8 +55,8 @@ def find_fault(
     is_blocked: IsBlocked | None = None,
 ) -> Fault | None:
     """Why `text` is unfit to answer `said` after the bot's `own_turns` (oldest first), or None."""
-    if is_blank(text):
-        return Fault.EMPTY
+    if unreadable := _unreadable(text):
+        return unreadable
     if is_blocked is not None and is_blocked(text):
         return Fault.BLOCKED_WORD
     reply = words(text)
@@ -66,6 +67,12 @@ def find_fault(
     if _copies(reply, [words(turn) for turn in own_turns]):
         return Fault.SELF_COPY
     return None
+
+
+def _unreadable(text: str) -> Fault | None:
+    if is_blank(text):
+        return Fault.EMPTY
+    return Fault.GARBLED if is_garbled(text) else None
 
 
 def _echoes(reply: Sequence[str], said: Sequence[str]) -> bool:

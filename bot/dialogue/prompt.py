@@ -26,6 +26,10 @@ class Tokenizer(Protocol):
         """The token that ends a turn."""
 
     @property
+    def start_ids(self) -> tuple[int, ...]:
+        """What the vocabulary itself puts before a text; nothing in most."""
+
+    @property
     def has_chat_template(self) -> bool:
         """Whether the model brings its own prompt format."""
 
@@ -48,11 +52,13 @@ class Tokenizer(Protocol):
 def encode_prompt(lines: Sequence[Line], tokenizer: Tokenizer) -> list[int]:
     """Token ids of `lines` (oldest first), ready for the bot's reply.
 
-    Turns are joined by the end-of-text *id*: a typed `<|endoftext|>` stays plain text.
+    Turns are joined by the end-of-text *id*: a typed `<|endoftext|>` stays plain text. What a text
+    begins with is written by the chat template where there is one.
     """
     if tokenizer.has_chat_template:
         return tokenizer.apply_chat_template(_alternating(lines))
-    return [token_id for _, text in lines for token_id in encode_turn(text, tokenizer)]
+    turns = (token_id for _, text in lines for token_id in encode_turn(text, tokenizer))
+    return [*tokenizer.start_ids, *turns]
 
 
 def _alternating(lines: Sequence[Line]) -> list[Line]:
@@ -69,6 +75,11 @@ def _alternating(lines: Sequence[Line]) -> list[Line]:
 def encode_turn(text: str, tokenizer: Tokenizer) -> list[int]:
     """Token ids of one turn in DialoGPT's format: its text, then end-of-text."""
     return [*tokenizer.encode(text), tokenizer.end_of_text_id]
+
+
+def after_nothing(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """The prompt of a text that nothing was said before, as the model saw them in training."""
+    return tokenizer.start_ids or (tokenizer.end_of_text_id,)
 
 
 def decode_reply(ids: Sequence[int], tokenizer: Tokenizer) -> str:

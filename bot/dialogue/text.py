@@ -5,6 +5,7 @@ import unicodedata
 
 import regex
 
+UNREADABLE = "\ufffd"  # what decoding puts in the place of what it cannot read
 # C0 without \t and \n, DEL, C1 (CSI, OSC: a terminal would obey them).
 _CONTROL = "\x00-\x08\x0b-\x1f\x7f-\x9f"
 # Embeddings, overrides, isolates and their deprecated kin: they turn the words after them, ours
@@ -40,6 +41,11 @@ def graphemes(text: str) -> list[str]:
     """`text` cut into what a reader sees as one character each; joined they are `text` again."""
     clusters: list[str] = _GRAPHEME.findall(text)
     return clusters
+
+
+def is_garbled(text: str) -> bool:
+    """Whether something in it could not be read: bytes that are no letter, for one."""
+    return UNREADABLE in text
 
 
 def is_blank(text: str) -> bool:

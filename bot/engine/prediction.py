@@ -24,6 +24,7 @@ from bot.engine.protocol import (
     PredictionRequest,
     Prospect,
 )
+from bot.engine.sampling.letters import WHOLE, WholeLetters
 from bot.engine.sampling.rules import ReplyRow, apply_rules
 from bot.engine.sampling.sampler import Choice, draw
 from bot.errors import DeadlineError, InvalidSettingError, NumericError
@@ -35,6 +36,11 @@ _NUM_SEEDS = 2**31
 
 class TextReader(Protocol):
     """A network that reads one text, which grows; `end_ids` are the tokens that end texts."""
+
+    @property
+    def letters(self) -> WholeLetters | None:
+        """What keeps a text whole letters; None where no token is a part of one."""
+        ...
 
     @property
     def window(self) -> int:
@@ -73,13 +79,19 @@ def predict_steps(reader: TextReader, request: PredictionRequest) -> Steps[Predi
     seed = params.seed if params.seed is not None else secrets.randbelow(_NUM_SEEDS)
     numbers = random.Random(seed)  # noqa: S311 - words are no secret
     ids, steps, ended = list(request.text_ids), list[PredictedStep](), False
+    letters = reader.letters
+    letter = letters.after(WHOLE, ids) if letters else WHOLE
     while len(steps) < length and not ended:
         logits = yield from _by(request.deadline, reader.read(ids))
         unready = reader.end_ids if len(steps) < params.min_new_tokens else ()
-        steps.append(_step(logits, ReplyRow(ids, params), unready, numbers.random()))
-        ended = steps[-1].drawn.token_id in reader.end_ids
+        place = letters.place(letter, length - len(steps)) if letters else WHOLE
+        said = ReplyRow(ids, params, place=place)
+        steps.append(_step(logits, said, unready, numbers.random(), letters))
+        token_id = steps[-1].drawn.token_id
+        ended = token_id in reader.end_ids
         if not ended:
-            ids.append(steps[-1].drawn.token_id)
+            ids.append(token_id)
+            letter = letters.after(letter, [token_id]) if letters else WHOLE
         yield
     attention: LayerAttention | None = None
     if layer is not None:
@@ -106,11 +118,17 @@ def _by(deadline: float | None, steps: Steps[T]) -> Steps[T]:
 
 
 @torch.inference_mode()
-def _step(logits: Tensor, said: ReplyRow, unready: Sequence[int], number: float) -> PredictedStep:
+def _step(
+    logits: Tensor,
+    said: ReplyRow,
+    unready: Sequence[int],
+    number: float,
+    letters: WholeLetters | None,
+) -> PredictedStep:
     """Draw the token after `said` by `number`; the tokens in `unready` may not come yet."""
     if not bool(torch.isfinite(logits.logsumexp(dim=-1)).all()):
         raise NumericError
-    ruled = apply_rules(logits, [said], end_ids=())
+    ruled = apply_rules(logits, [said], (), letters)
     ruled[:, list(unready)] = -torch.inf
     if not bool((ruled > -torch.inf).any()):
         raise NumericError  # a tiny vocabulary of which every token is forbidden

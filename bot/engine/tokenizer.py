@@ -6,9 +6,10 @@ in a thread.
 
 import asyncio
 import hashlib
+import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,8 @@ from transformers import PreTrainedTokenizerFast
 from bot.dialogue.prompt import Line
 from bot.dialogue.turn import Role
 from bot.engine.checkpoints.checkpoint import TOKENIZER_FILES, read_json
+from bot.engine.spelling import byte_of, bytes_of_letters, speller
+from bot.engine.typed_text import TypedText
 from bot.errors import EngineClosedError, ModelError
 
 T = TypeVar("T")
@@ -29,11 +32,7 @@ _PLACES = re.compile("\ue000(\\d+)\ue001")
 _CHAT_ROLES = {Role.USER: "user", Role.BOT: "assistant"}
 # A byte-level vocabulary cuts Hangul and emoji anywhere: such a token alone is unreadable.
 _UNREADABLE = "\ufffd"
-_BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")  # SentencePiece's "byte fallback"
 _SPACE_PIECE = "\u2581"  # how SentencePiece writes a space
-# GPT-2 writes these bytes as the letters of their numbers, the others from U+0100 on in order
-# (openai/gpt-2, encoder.py: bytes_to_unicode).
-_OWN_LETTERS = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
 
 
 class ModelTokenizer:
@@ -46,11 +45,12 @@ class ModelTokenizer:
         """`name`: the kind of vocabulary and the hash of its files."""
         self.name = name
         self.end_of_text_id = int(backend.eos_token_id)  # ends a turn
+        self.start_ids = _start_ids(backend)
         self.has_chat_template = backend.chat_template is not None
         self._backend = backend
         added = backend.added_tokens_decoder
-        self._added_ids = frozenset(added)
-        self._written_out = re.compile("|".join(re.escape(one.content) for one in added.values()))
+        self._special_ids = frozenset(i for i, one in added.items() if one.special)
+        self._typed = TypedText(backend.backend_tokenizer, added, self.decode)
 
     @property
     def num_ids(self) -> int:
@@ -58,13 +58,8 @@ class ModelTokenizer:
         return int(max(self._backend.get_vocab().values())) + 1
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of `text`; a special or added token that is written out is plain text."""
-        ids = self._encode(text)
-        if self._added_ids.isdisjoint(ids):
-            return ids
-        # `split_special_tokens` leaves added tokens that are not marked as special
-        ids = [token_id for piece in self._cut_tokens(text) for token_id in self._encode(piece)]
-        return [token_id for token_id in ids if token_id not in self._added_ids]
+        """Token ids of `text`; a special token that is written out is plain text."""
+        return self._typed.encode(text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`, special tokens left out."""
@@ -74,12 +69,27 @@ class ModelTokenizer:
             )
         )
 
+    def spelling(self, num_ids: int, end_ids: Collection[int]) -> list[bytes] | None:
+        """The bytes that each of `num_ids` ids adds to a text; None where no token is bytes.
+
+        Those of `end_ids`, whatever they are called, add nothing.
+        """
+        decoder = self._backend.backend_tokenizer.decoder
+        spell = speller(json.loads(decoder.__getstate__()) if decoder else None)
+        if spell is None:
+            return None
+        spelling, unspelt = [b""] * num_ids, self._special_ids.union(end_ids)
+        for piece, token_id in self._backend.get_vocab().items():
+            if token_id < num_ids and token_id not in unspelt:
+                spelling[token_id] = spell(piece)
+        return spelling
+
     def token_text(self, token_id: int) -> str:
         """The text of one token; see bot.dialogue.prompt.Tokenizer."""
         piece = str(self._backend.convert_ids_to_tokens(token_id) or "")  # as the vocabulary has it
         text = self.decode([token_id])
         if _UNREADABLE in text:
-            spelt = _bytes_of(piece)
+            spelt = byte_of(piece) or bytes_of_letters(piece)
             return text if spelt is None else spelt.decode("utf-8", "surrogateescape")
         if piece.startswith(_SPACE_PIECE):  # decoding a text's first token takes its space away
             return piece.replace(_SPACE_PIECE, " ")
@@ -97,7 +107,7 @@ class ModelTokenizer:
         whole = self._encode_template(self._render(lines, texts))
         places = [_PLACE.format(number) for number in range(len(lines))]
         apart = list(self._encode_apart(self._render(lines, places), texts))
-        if self._added_in(whole) == self._added_in(apart):
+        if self._commands_in(whole) == self._commands_in(apart):
             return whole
         return apart
 
@@ -130,30 +140,19 @@ class ModelTokenizer:
             self._backend.encode(text, add_special_tokens=False, split_special_tokens=False)
         )
 
-    def _encode(self, text: str) -> list[int]:
-        return list(self._backend.encode(text, add_special_tokens=False, split_special_tokens=True))
-
-    def _cut_tokens(self, text: str) -> Iterator[str]:
-        start = 0
-        for match in self._written_out.finditer(text):
-            yield text[start : match.start() + 1]
-            start = match.start() + 1
-        yield text[start:]
-
-    def _added_in(self, ids: Sequence[int]) -> list[int]:
-        return [token_id for token_id in ids if token_id in self._added_ids]
+    def _commands_in(self, ids: Sequence[int]) -> list[int]:
+        return [token_id for token_id in ids if token_id in self._typed.command_ids]
 
 
-def _bytes_of(piece: str) -> bytes | None:
-    """The bytes that `piece` spells; None where it spells none."""
-    if found := _BYTE_PIECE.fullmatch(piece):
-        return bytes([int(found[1], 16)])
-    others = [byte for byte in range(0x100) if byte not in _OWN_LETTERS]
-    letters = {chr(byte): byte for byte in _OWN_LETTERS}
-    letters |= {chr(0x100 + number): byte for number, byte in enumerate(others)}
-    if not all(letter in letters for letter in piece):
-        return None
-    return bytes(letters[letter] for letter in piece)
+def _start_ids(backend: PreTrainedTokenizerFast) -> tuple[int, ...]:
+    """What the vocabulary puts before the words of a text: `<bos>` with Llama and Gemma.
+
+    A model that always saw it in training understands little without.
+    """
+    words = list(backend.encode("a", add_special_tokens=False))
+    whole = list(backend.encode("a", add_special_tokens=True))
+    starts = (i for i in range(len(whole)) if whole[i : i + len(words)] == words)
+    return tuple(whole[: next(starts, 0)])
 
 
 def load_tokenizer(folder: Path) -> ModelTokenizer:

@@ -18,7 +18,7 @@ def build_conversation(
     reply_maker = ReplyMaker(
         engine=foundation.engine,
         tokenizer=foundation.tokenizer,
-        budget=ContextBudget(settings.context_tokens, settings.num_context_turns),
+        budget=ContextBudget(settings.num_context_tokens, settings.num_context_turns),
         deadline_seconds=settings.reply_seconds,
         is_blocked=foundation.is_blocked,
         reverse=foundation.reverse,

@@ -2,8 +2,10 @@
 
 import math
 from contextlib import AsyncExitStack
+from functools import partial
 
 from bot.answering.text_completion import CompletedText, TextCompleter, TextToComplete
+from bot.dialogue.prompt import Tokenizer
 from bot.errors import WrongInputError
 from bot.settings.settings import Settings
 from bot.startup.foundation import open_model
@@ -18,10 +20,14 @@ async def go_on(settings: Settings, start: TextToComplete) -> CompletedText:
     """
     async with AsyncExitStack() as stack:
         engine, tokenizer = await open_model(settings, model_folder(settings), None, stack)
-        num_tokens = len(await tokenizer.run(lambda one: one.encode(start.text)))
+        num_tokens = await tokenizer.run(partial(_num_tokens, start.text))
         _check_length(start.length, num_tokens, engine.info.window)
         completer = TextCompleter(engine=engine, tokenizer=tokenizer, deadline_seconds=math.inf)
         return await completer.complete(start)
+
+
+def _num_tokens(text: str, tokenizer: Tokenizer) -> int:
+    return len(tokenizer.start_ids) + len(tokenizer.encode(text))
 
 
 def _check_length(length: int, num_text_tokens: int, window: int) -> None:

@@ -29,6 +29,16 @@ async def test_a_letter_that_is_cut_in_half_is_not_shown() -> None:
     assert not any("\ufffd" in text for text in await stream("안녕 하세요 "))
 
 
+async def test_words_with_a_broken_letter_are_not_shown() -> None:
+    shown: list[str] = []
+    live = LiveReply(InlineTokenizerThread(), shown.append, None)
+    for byte in (*b"so ", 0xEC, *b"ft words "):
+        await asyncio.to_thread(live.add, 0, byte)
+    await asyncio.sleep(0)
+    await live.close()
+    assert set(shown) == {"so"}
+
+
 async def test_a_blocked_word_is_never_shown() -> None:
     shown = await stream("fine dang words ", lambda text: "dang" in text)
     assert set(shown) == {"fine"}

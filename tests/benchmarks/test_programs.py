@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import conversation, engine, parity
+from benchmarks import conversation, engine, letters, parity
 from benchmarks.serving.shapes import ModelShape, make_model
 from benchmarks.serving.workload import Range
 from bot.engine.batching.loader import load_gpt2
@@ -39,6 +39,12 @@ def test_an_engine_is_measured_beside_the_baseline(
     ]  # fmt: skip
     assert all(row["tokens_per_second"] > 0 and row["ratio"] > 0 for row in written)
     assert "of limit" in capsys.readouterr().out
+
+
+def test_nothing_broken_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert letters.main(["--replies", "8", "--random", "4", "--shape", "embedded"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count(" 0 shown broken") == 2
 
 
 def test_an_unknown_system_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

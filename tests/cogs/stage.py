@@ -157,7 +157,7 @@ def _reply_maker(engine: ScriptedEngine, settings: Settings) -> ReplyMaker:
     return ReplyMaker(
         engine=engine,
         tokenizer=InlineTokenizerThread(),
-        budget=ContextBudget(settings.context_tokens, settings.num_context_turns),
+        budget=ContextBudget(settings.num_context_tokens, settings.num_context_turns),
         deadline_seconds=settings.reply_seconds,
     )
 

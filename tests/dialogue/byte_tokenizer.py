@@ -14,6 +14,7 @@ class ByteTokenizer:
 
     name = "bytes"
     end_of_text_id = END_OF_TEXT_ID
+    start_ids: tuple[int, ...] = ()
     has_chat_template = False
 
     def encode(self, text: str) -> list[int]:

@@ -10,6 +10,11 @@ from bot.dialogue.guards import Fault, find_fault
 DIALOGUES = Path(__file__).parents[3] / "shared" / "data"
 
 
+@pytest.mark.parametrize("text", ["힘들\ufffd군요", "\ufffd hello", "hello\ufffd", "a\ufffdb"])
+def test_a_broken_letter_is_never_said(text: str) -> None:
+    assert find_fault(text, "hi", []) is Fault.GARBLED
+
+
 @pytest.mark.parametrize("text", ["", "  ", "\u200b\u2060", "\u3164", "\u0301", "\ufffd"])
 def test_a_reply_that_shows_nothing_is_empty(text: str) -> None:
     assert find_fault(text, "hi", []) is Fault.EMPTY

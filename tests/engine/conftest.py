@@ -25,6 +25,7 @@ from tests.engine.running import (
     open_local,
     open_reference,
 )
+from tests.engine.slow_letters import slow_letters
 from tests.tiny_models import (
     DIALOGPT_TINY,
     make_chat_model,
@@ -64,7 +65,7 @@ def loaded(tiny_model: Path) -> LoadedModel:
 async def opened(loaded: LoadedModel, tokenizer: ModelTokenizer) -> AsyncIterator[OpenedReference]:
     engine = open_reference(loaded)
     prompt = (*tokenizer.encode("hello there, how are you?"), tokenizer.end_of_text_id)
-    yield OpenedReference(engine, loaded, prompt)
+    yield OpenedReference(engine, loaded, prompt, slow_letters(tokenizer, loaded.num_ids))
     await engine.close()
 
 

@@ -19,6 +19,7 @@ from bot.engine.checks import EngineLimits
 from bot.engine.protocol import Completion, Engine, GenerationRequest
 from bot.engine.reference.engine import ReferenceEngine
 from bot.engine.reference.loader import LoadedModel
+from tests.engine.slow_letters import SlowLetters
 
 
 class Opened(Protocol):
@@ -50,6 +51,7 @@ class OpenedReference:
     engine: ReferenceEngine
     loaded: LoadedModel
     prompt: tuple[int, ...]
+    slow: SlowLetters
 
     def before_pass(self, look: Callable[..., None]) -> None:
         self.loaded.network.register_forward_pre_hook(lambda *_: look())

@@ -33,7 +33,9 @@ async def test_a_stopped_reply_has_the_end_in_its_log_probabilities_only(
     either.after_pass(favour_the_end)
     completion = await one(either, replace(FREE, min_new_tokens=least))
     assert completion.finish_reason is FinishReason.STOP
-    assert (len(completion.ids), len(completion.logprobs)) == (least, least + 1)
+    # a letter that was begun is ended first
+    assert least <= len(completion.ids) < least + 4
+    assert len(completion.logprobs) == len(completion.ids) + 1
     assert END_ID not in completion.ids
     assert completion.end_id == END_ID
 

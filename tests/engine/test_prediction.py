@@ -25,6 +25,7 @@ from bot.engine.protocol import Prediction, PredictionRequest
 from bot.engine.reference.loader import LoadedModel, generation_config, load_model
 from bot.engine.tokenizer import ModelTokenizer, load_tokenizer
 from tests.engine.oracle import by_transformers
+from tests.engine.slow_letters import WholeLettersByPython, slow_letters
 
 TEXT = "i love cats because"
 PARAMS = SamplingParams(no_repeat_ngram_size=2, seed=5)
@@ -98,6 +99,9 @@ def test_with_one_token_to_choose_from_it_is_what_generate_says(
             eos_token_id=list(oracle.end_ids),
             pad_token_id=oracle.end_ids[0],
         ),
+        logits_processor=[
+            WholeLettersByPython(slow_letters(tokenizer, oracle.num_ids), ids.shape[1], 40)
+        ],
     )[0].tolist()
     found = predictor.continue_text(text, GREEDY, 40)
     ends = [found.steps[-1].drawn.token_id] if found.ended else []

@@ -206,8 +206,8 @@ def test_candidates_are_ranked_as_the_run_says(
     assert "nothing is ranked" in capsys.readouterr().err
 
 
-def test_the_embedded_model_sees_as_many_turns_as_the_bot_lets_it() -> None:
-    assert limits_for("embedded") == ContextBudget(256, 14)
+def test_the_embedded_model_sees_as_much_as_the_bot_lets_it() -> None:
+    assert limits_for("embedded") == ContextBudget(130, 14)
     assert limits_for("a/folder") == LIMITS == ContextBudget(256, 16)
 
 

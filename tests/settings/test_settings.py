@@ -18,7 +18,12 @@ from tests.discord_server.platform import token_of
 EXAMPLE = Path(__file__).parent.parent.parent / ".env.example"
 TOKEN = token_of(123456789012345678)
 NO_FILE = Path("/nonexistent/.env")
-OF_THE_MODEL = {"CONTEXT_TURNS", "NO_REPEAT_NGRAM_SIZE", "NO_REPEAT_OWN_NGRAM_SIZE"}
+OF_THE_MODEL = {
+    "CONTEXT_TOKENS",
+    "CONTEXT_TURNS",
+    "NO_REPEAT_NGRAM_SIZE",
+    "NO_REPEAT_OWN_NGRAM_SIZE",
+}
 
 
 def load(**variables: str) -> Settings:
@@ -266,24 +271,6 @@ def test_a_copy_of_the_example_leaves_the_embedded_model_what_it_needs() -> None
     untouched = load_settings({}, NO_FILE, default_model=EMBEDDED_MODEL)
     assert copied.sampling == untouched.sampling != load().sampling
     assert copied.num_context_turns == untouched.num_context_turns
-
-
-def test_the_embedded_model_follows_twenty_turns_unless_it_is_told_otherwise() -> None:
-    assert load(MODEL="embedded").num_context_turns == 14
-    assert load(MODEL="embedded", CONTEXT_TURNS="").num_context_turns == 14
-    assert load(MODEL="embedded", CONTEXT_TURNS="8").num_context_turns == 8
-    assert load_settings({}, NO_FILE, default_model="embedded").num_context_turns == 14
-
-
-def test_any_other_model_sees_as_many_turns_as_dialogpt() -> None:
-    assert load().num_context_turns == load(MODEL="a/b").num_context_turns == 16
-    assert load(CONTEXT_TURNS="30").num_context_turns == 30
-
-
-def test_the_embedded_model_may_say_a_name_twice() -> None:
-    assert Settings(model=EMBEDDED_MODEL).sampling.no_repeat_ngram_size == 6
-    assert Settings(model=EMBEDDED_MODEL, no_repeat_ngram_size=3).sampling.no_repeat_ngram_size == 3
-    assert Settings().sampling.no_repeat_ngram_size == 3
 
 
 def test_the_embedded_model_may_say_in_a_later_turn_whom_it_greeted() -> None:

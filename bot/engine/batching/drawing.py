@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bot.engine.batching.running_request import Row, Run
 from bot.engine.placement.transfer import on_device
+from bot.engine.sampling.letters import WHOLE, WholeLetters
 from bot.engine.sampling.rules import ReplyRow, apply_rules
 from bot.engine.sampling.sampler import Choice, pick
 
@@ -36,15 +37,20 @@ class Token:
     is_sound: bool
 
 
-def draw_tokens(draws: Sequence[Draw], logits: Tensor, end_ids: Sequence[int]) -> list[Token]:
-    """A token for each of `draws` from `logits` (num_rows, num_ids)."""
+def draw_tokens(
+    draws: Sequence[Draw],
+    logits: Tensor,
+    end_ids: Sequence[int],
+    letters: WholeLetters | None = None,
+) -> list[Token]:
+    """A token for each of `draws` from `logits` (num_rows, num_ids); see `apply_rules`."""
     if not draws:
         return []
     numbers = on_device([draw.number for draw in draws], logits.device)
     own, normalisers = logits[numbers], logits.logsumexp(dim=-1)[numbers]
-    said = [ReplyRow(draw.row.ids, draw.run.params, draw.run.own) for draw in draws]
+    said = [_said(draw, letters) for draw in draws]
     choices = [Choice(draw.run.params, draw.run.chance(draw.row)) for draw in draws]
-    ids = pick(apply_rules(own, said, end_ids), choices)
+    ids = pick(apply_rules(own, said, end_ids, letters), choices)
     logprobs = own.gather(1, ids[:, None]).squeeze(1) - normalisers
     # the one moment of a step in which a device is waited for
     told = torch.stack([ids.double(), logprobs.double(), normalisers.double()], dim=1).tolist()
@@ -52,3 +58,10 @@ def draw_tokens(draws: Sequence[Draw], logits: Tensor, end_ids: Sequence[int]) -
         Token(draw.run, draw.row, int(token_id), logprob, isfinite(normaliser))
         for draw, (token_id, logprob, normaliser) in zip(draws, told, strict=True)
     ]
+
+
+def _said(draw: Draw, letters: WholeLetters | None) -> ReplyRow:
+    run, row = draw.run, draw.row
+    num_left = run.capacity - len(run.job.request.prompt_ids) - len(row.ids)
+    place = letters.place(row.letter, num_left) if letters else WHOLE
+    return ReplyRow(row.ids, run.params, run.own, place)

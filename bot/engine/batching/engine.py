@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 
 from bot.engine.batching.loader import LoadedGpt2
+from bot.engine.batching.network import Gpt2
 from bot.engine.batching.reading import Gpt2Reader, score_steps
 from bot.engine.batching.worker import Worker
 from bot.engine.checks import EngineLimits, check_passages, check_prompt
+from bot.engine.errands import Steps
 from bot.engine.prediction import predict_steps
 from bot.engine.protocol import (
     Completion,
@@ -40,7 +42,7 @@ class LocalEngine:
         """`thread` has exactly one worker and belongs to the engine from now on."""
         self.info = loaded.info(model)
         self._num_ids = loaded.network.shape.num_ids
-        self._end_ids = loaded.end_ids
+        self._end_ids, self._letters = loaded.end_ids, loaded.letters
         self._thread = thread
         self._worker = Worker(loaded, thread, limits)
         self.pulse = self._worker.pulse
@@ -71,10 +73,12 @@ class LocalEngine:
         """Go on with a text; see Engine.predict."""
         check_prompt(request.text_ids, self._num_ids, self.info.window)
         capacity = len(request.text_ids) + request.length
-        future = self._worker.add_errand(
-            lambda network: predict_steps(Gpt2Reader(network, self._end_ids, capacity), request)
-        )
-        return await asyncio.wrap_future(future)
+
+        def begin(network: Gpt2) -> Steps[Prediction]:
+            reader = Gpt2Reader(network, self._end_ids, capacity, letters=self._letters)
+            return predict_steps(reader, request)
+
+        return await asyncio.wrap_future(self._worker.add_errand(begin))
 
     def forget(self, num_erasures: int) -> None:
         """Keep nothing of what was read before; see Engine.forget."""

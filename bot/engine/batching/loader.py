@@ -25,10 +25,11 @@ from bot.engine.placement.memory import check_memory
 from bot.engine.placement.soundness import (
     check_finite,
     does_not_fit,
-    end_ids,
+    read_vocabulary,
     sentences_for_faults,
 )
 from bot.engine.protocol import EngineInfo
+from bot.engine.sampling.letters import WholeLetters, whole_letters
 
 _PREFIX = "transformer."
 _EMBEDDING, _HEAD = "wte.weight", "lm_head.weight"
@@ -38,7 +39,8 @@ _EMBEDDING, _HEAD = "wte.weight", "lm_head.weight"
 class LoadedGpt2:
     """A network and the facts the engine needs of it; `end_ids` end a reply.
 
-    `decoder`: a faster way through the network, on the devices that have one.
+    `decoder`: a faster way through the network, on the devices that have one. `letters`: where
+    tokens stand for bytes.
     """
 
     network: Gpt2
@@ -47,6 +49,7 @@ class LoadedGpt2:
     num_parameters: int
     commit: str
     decoder: Decoder | None = None
+    letters: WholeLetters | None = None
 
     def info(self, model: str) -> EngineInfo:
         """What an engine with it serves, under the name `model`."""
@@ -75,14 +78,15 @@ def load_gpt2(folder: Path, device: str, dtype: str) -> LoadedGpt2:
         shape = _shape(checkpoint, tensors)
         _check_complete(checkpoint, tensors, shape)
         check_finite(tensors.items(), folder)
-        ends = end_ids(folder, _configs(checkpoint), shape.num_ids)
+        vocabulary = read_vocabulary(folder, _configs(checkpoint), shape.num_ids)
         num_parameters = sum(tensor.numel() for tensor in tensors.values())
         loaded = LoadedGpt2(
             network=Gpt2(tensors, shape, is_int8=placement.is_int8),
             placement=placement,
-            end_ids=ends,
+            end_ids=vocabulary.end_ids,
             num_parameters=num_parameters,
             commit=checkpoint.commit,
+            letters=whole_letters(vocabulary.spelling, placement.device),
         )
         _warm_up(loaded)
     return loaded

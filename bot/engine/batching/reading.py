@@ -12,6 +12,7 @@ from bot.engine.batching.kv_cache import KvSequence
 from bot.engine.batching.network import Gpt2, Piece
 from bot.engine.errands import Steps
 from bot.engine.protocol import Passage
+from bot.engine.sampling.letters import WholeLetters
 from bot.engine.sampling.logprobs import Logprobs, logprobs_from
 
 STEP_TOKENS = 512  # of a step: replies wait no longer for it than for a chunk of a prompt
@@ -64,10 +65,17 @@ class Gpt2Reader:
     """
 
     def __init__(
-        self, network: Gpt2, end_ids: Sequence[int], capacity: int, step_tokens: int = STEP_TOKENS
+        self,
+        network: Gpt2,
+        end_ids: Sequence[int],
+        capacity: int,
+        step_tokens: int = STEP_TOKENS,
+        *,
+        letters: WholeLetters | None = None,
     ) -> None:
         self._network = network
         self.end_ids = end_ids
+        self.letters = letters
         self.window = network.shape.window
         self.num_layers = network.shape.num_layers
         self._capacity = min(capacity, self.window)

@@ -55,6 +55,7 @@ class Runner:
         self.network = loaded.network
         self._decoder = loaded.decoder
         self._end_ids = loaded.end_ids
+        self._letters = loaded.letters
         self._prefixes = prefixes
         self._report = report
 
@@ -150,7 +151,7 @@ class Runner:
         parts = _parts(taking_part)
         logits = (self._decoder or self.network).forward([part.piece for part in parts])
         try:
-            tokens = draw_tokens(self._draws(parts), logits, self._end_ids)
+            tokens = draw_tokens(self._draws(parts), logits, self._end_ids, self._letters)
         except BaseException:
             for part in parts:
                 part.piece.sequence.length -= len(part.piece.ids)
@@ -213,6 +214,8 @@ class Runner:
             row.finish_reason, row.end_id = FinishReason.STOP, token.token_id
             return
         row.ids.append(token.token_id)
+        if self._letters is not None:
+            row.letter = self._letters.after(row.letter, [token.token_id])
         if len(request.prompt_ids) + len(row.ids) >= run.capacity:
             row.finish_reason = FinishReason.LENGTH
         if request.on_token is None or run not in self.runs:

@@ -10,13 +10,17 @@ from dataclasses import dataclass, field
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.batching.kv_cache import KvSequence
 from bot.engine.protocol import Completion, FinishReason
+from bot.engine.sampling.letters import WHOLE
 from bot.engine.sampling.rules import OwnTurns
 from bot.engine.scheduler import Job
 
 
 @dataclass(eq=False, slots=True)
 class Row:
-    """Candidate `number`: `ids`, `logprobs` and `end_id` as in Completion, while it grows."""
+    """Candidate `number`: `ids`, `logprobs` and `end_id` as in Completion, while it grows.
+
+    `letter`: the state of WholeLetters after `ids`.
+    """
 
     sequence: KvSequence
     number: int = 0
@@ -24,6 +28,7 @@ class Row:
     logprobs: list[float] = field(default_factory=list)
     finish_reason: FinishReason | None = None
     end_id: int | None = None
+    letter: int = WHOLE
 
 
 @dataclass(eq=False, slots=True)

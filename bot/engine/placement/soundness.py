@@ -5,6 +5,7 @@ Importing this module imports torch (1.3 s).
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -65,8 +66,22 @@ def check_finite(tensors: Iterable[tuple[str, Tensor]], folder: Path) -> None:
             )
 
 
-def end_ids(folder: Path, configs: Iterable[Mapping[str, object]], num_ids: int) -> tuple[int, ...]:
-    """What ends a reply: the tokenizer's token, and those that the model's configs name.
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What an engine needs of a tokenizer.
+
+    `end_ids` end a reply: the tokenizer's token, and those that the model's configs name.
+    `spelling`: the bytes that each id adds to a text; None where no token is bytes.
+    """
+
+    end_ids: tuple[int, ...]
+    spelling: list[bytes] | None
+
+
+def read_vocabulary(
+    folder: Path, configs: Iterable[Mapping[str, object]], num_ids: int
+) -> Vocabulary:
+    """That of the checkpoint in `folder`, for a network with rows for `num_ids` ids.
 
     Raises ModelError for a tokenizer that makes ids for which the network has no row.
     """
@@ -83,7 +98,8 @@ def end_ids(folder: Path, configs: Iterable[Mapping[str, object]], num_ids: int)
     for config in configs:
         named = config.get("eos_token_id")
         ids += named if isinstance(named, list) else [named]
-    return tuple(dict.fromkeys(i for i in ids if isinstance(i, int) and 0 <= i < num_ids))
+    end_ids = tuple(dict.fromkeys(i for i in ids if isinstance(i, int) and 0 <= i < num_ids))
+    return Vocabulary(end_ids, tokenizer.spelling(num_ids, end_ids))
 
 
 def _first_line(error: BaseException) -> str:

@@ -204,7 +204,8 @@ class ReferenceEngine:
         )
         device, network = loaded.placement.device, loaded.network
         ids = torch.tensor([request.prompt_ids], device=device)
-        room = loaded.window - len(request.prompt_ids)
+        num_new = min(params.max_new_tokens, loaded.window - len(request.prompt_ids))
+        rules = ReplyRules(request, loaded.end_ids, loaded.letters, num_new)
         cuda = [device] if device.type == "cuda" else []
         # `generate` takes no torch.Generator; no other thread of the bot draws from torch
         with (
@@ -215,10 +216,8 @@ class ReferenceEngine:
             network.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
-                generation_config=sampling_config(params, loaded, min(params.max_new_tokens, room)),
-                logits_processor=LogitsProcessorList(
-                    [RawLogits(watch), ReplyRules(request, loaded.end_ids)]
-                ),
+                generation_config=sampling_config(params, loaded, num_new),
+                logits_processor=LogitsProcessorList([RawLogits(watch), rules]),
                 stopping_criteria=StoppingCriteriaList([watch]),
             )
         return completions_of(job, watch, seed, started_at)

@@ -20,9 +20,10 @@ from bot.engine.placement.memory import check_memory
 from bot.engine.placement.soundness import (
     check_finite,
     does_not_fit,
-    end_ids,
+    read_vocabulary,
     sentences_for_faults,
 )
+from bot.engine.sampling.letters import WholeLetters, whole_letters
 from bot.errors import WrongSettingsError
 
 # transformers' own annotations contradict what its classes return and accept
@@ -34,7 +35,7 @@ class LoadedModel:
     """A network on its device and the facts the engine needs of it.
 
     `end_ids`: the tokens that end a reply, at least one. `num_ids`: rows of the embedding; an
-    id at or above it would break a CUDA device for good.
+    id at or above it would break a CUDA device for good. `letters`: where tokens stand for bytes.
     """
 
     network: Network
@@ -44,6 +45,7 @@ class LoadedModel:
     num_ids: int
     num_parameters: int
     commit: str
+    letters: WholeLetters | None = None
 
 
 def load_model(folder: Path, device: str, dtype: str) -> LoadedModel:
@@ -98,7 +100,8 @@ def _describe(network: Network, checkpoint: Checkpoint, placement: Placement) ->
     num_ids = int(network.get_input_embeddings().weight.shape[0])
     config = read_network_config(checkpoint.folder)
     configs = [vars(config), vars(network.generation_config)]
-    ends = end_ids(checkpoint.folder, configs, num_ids)
+    vocabulary = read_vocabulary(checkpoint.folder, configs, num_ids)
+    ends = vocabulary.end_ids
     # a model's own sampling defaults would fill whatever a request leaves unset
     network.generation_config = generation_config(
         eos_token_id=list(ends), pad_token_id=ends[0], use_cache=True
@@ -111,6 +114,7 @@ def _describe(network: Network, checkpoint: Checkpoint, placement: Placement) ->
         num_ids=num_ids,
         num_parameters=sum(tensor.numel() for tensor in network.parameters()),
         commit=checkpoint.commit,
+        letters=whole_letters(vocabulary.spelling, placement.device),
     )
 
 

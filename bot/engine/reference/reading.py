@@ -25,6 +25,7 @@ class TransformersReader:
         self._loaded = loaded
         self.window = loaded().window
         self.end_ids = loaded().end_ids
+        self.letters = loaded().letters
         self.num_layers = len(layers(loaded().network))
         self._cache: Any = None  # transformers' own
         self._num_read = 0

@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import LogitsProcessor
 
 from bot.engine.protocol import GenerationRequest
+from bot.engine.sampling.letters import WHOLE, WholeLetters
 from bot.engine.sampling.rules import DRY_ALLOWED_LENGTH, DRY_BASE, DRY_MAX_MATCH
 
 Ids = Sequence[int]
@@ -24,14 +25,23 @@ class ReplyRules(LogitsProcessor):
     """Repetition penalty, DRY, n-gram bans and minimum length, over the bot's own words only.
 
     The tokens that end a reply are neither penalised nor banned, except before `min_new_tokens`:
-    a reply that is still running holds none of them.
+    a reply that is still running holds none of them. With `letters` it is made of whole ones; what
+    it may hold at most is then `num_new_tokens`.
     """
 
-    def __init__(self, request: GenerationRequest, end_ids: Ids) -> None:
+    def __init__(
+        self,
+        request: GenerationRequest,
+        end_ids: Ids,
+        letters: WholeLetters | None = None,
+        num_new_tokens: int | None = None,
+    ) -> None:
         self._params = request.params
         self._num_prompt_tokens = len(request.prompt_ids)
         self._own_ids = request.own_ids
         self._end_ids = list(end_ids)
+        self._letters = letters
+        self._num_new_tokens = num_new_tokens or request.params.max_new_tokens
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Logits in, logits out: shapes (batch, num_tokens) and (batch, vocabulary)."""
@@ -39,10 +49,7 @@ class ReplyRules(LogitsProcessor):
         ruled = penalise(scores, reply, self._params.repetition_penalty)
         for logits, ids in zip(ruled, reply.tolist(), strict=True):
             self._discourage(logits, ids)
-            logits[completing([ids], ids, self._params.no_repeat_ngram_size)] = -torch.inf
-            if len(ids) < self._params.min_new_tokens:
-                logits[self._end_ids] = -torch.inf
-            self._ban_own(logits, ids)
+            self._ban(logits, ids)
         return ruled
 
     def _discourage(self, logits: Tensor, ids: Ids) -> None:
@@ -54,17 +61,49 @@ class ReplyRules(LogitsProcessor):
             if excess >= 0:
                 logits[token_id] -= multiplier * DRY_BASE**excess
 
-    def _ban_own(self, logits: Tensor, ids: Ids) -> None:
-        """Forbid tokens that would repeat an n-gram of an earlier turn in the row `logits`."""
+    def _ban(self, logits: Tensor, ids: Ids) -> None:
+        """Forbid tokens in the row `logits` (vocabulary,): bans that leave none fall one by one."""
+        size, own_size = self._params.no_repeat_ngram_size, self._params.no_repeat_own_ngram_size
+        bans = [self._end_ids if len(ids) < self._params.min_new_tokens else []]
+        bans.append(completing([ids], ids, size))
+        bans.append(self._ruled_ids(completing(self._own_ids, ids, own_size), len(logits)))
         before = logits.clone()
-        repeating = completing(self._own_ids, ids, self._params.no_repeat_own_ngram_size)
-        logits[self._ruled_ids(repeating, len(logits))] = -torch.inf
-        if bool((logits == -torch.inf).all()):
-            logits.copy_(before)  # a word twice is better than none
+        for num_bans in (3, 2, 1, 0):
+            logits.copy_(before)
+            for banned in bans[:num_bans]:
+                logits[banned] = -torch.inf
+            keep_whole(logits, ids, self._letters, self._num_new_tokens - len(ids))
+            if bool((logits > -torch.inf).any()):
+                return
 
     def _ruled_ids(self, ids: Iterable[int], num_ids: int) -> list[int]:
         """`ids` without those that end a reply, and without what the model does not know."""
         return [i for i in ids if i not in self._end_ids and i < num_ids]
+
+
+class LetterRule(LogitsProcessor):
+    """Whole letters, and no other rule; `letters` None: not even that."""
+
+    def __init__(
+        self, letters: WholeLetters | None, num_prompt_tokens: int, num_new_tokens: int
+    ) -> None:
+        self._letters = letters
+        self._num_prompt_tokens = num_prompt_tokens
+        self._num_new_tokens = num_new_tokens
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Logits in, logits out: shapes (batch, num_tokens) and (batch, vocabulary)."""
+        ruled = scores.clone()
+        for logits, ids in zip(ruled, input_ids.tolist(), strict=True):
+            reply = ids[self._num_prompt_tokens :]
+            keep_whole(logits, reply, self._letters, self._num_new_tokens - len(reply))
+        return ruled
+
+
+def keep_whole(logits: Tensor, ids: Ids, letters: WholeLetters | None, num_left: int) -> None:
+    """Forbid in the row `logits` (vocabulary,) what makes no whole letters after `ids`."""
+    if letters is not None:
+        letters.forbid(logits[None], [letters.place(letters.after(WHOLE, ids), num_left)])
 
 
 def penalise(logits: Tensor, reply: Tensor, penalty: float) -> Tensor:

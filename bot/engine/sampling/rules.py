@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.placement.transfer import on_device
+from bot.engine.sampling.letters import WHOLE, WholeLetters
 
 # DRY as its author recommends it: p-e-w 2024,
 # https://github.com/oobabooga/text-generation-webui/pull/5677
@@ -63,19 +64,23 @@ NO_TURNS = OwnTurns((), SamplingParams())
 class ReplyRow:
     """What a row's rules depend on: `ids` are the tokens of its reply so far.
 
-    `own` has to be made with the same `params`.
+    `own` has to be made with the same `params`. `place`: that of WholeLetters, where there are any.
     """
 
     ids: Ids
     params: SamplingParams
     own: OwnTurns = NO_TURNS
+    place: int = WHOLE
 
 
-def apply_rules(logits: Tensor, rows: Sequence[ReplyRow], end_ids: Ids) -> Tensor:
-    """Repetition penalty, DRY, n-gram bans and minimum length; a new tensor (num_rows, num_ids).
+def apply_rules(
+    logits: Tensor, rows: Sequence[ReplyRow], end_ids: Ids, letters: WholeLetters | None = None
+) -> Tensor:
+    """Every rule over words, and whole `letters`; a new tensor (num_rows, num_ids).
 
-    The tokens that end a reply are neither penalised nor banned, except before
-    `min_new_tokens`: a reply that is still running holds none of them.
+    Repetition penalty, DRY, n-gram bans and minimum length. The tokens that end a reply are
+    neither penalised nor banned, except before `min_new_tokens`: a reply that is still running
+    holds none of them. `letters` None: any token may follow any other.
     """
     ruled = logits.clone()
     _penalise(ruled, rows)
@@ -83,10 +88,12 @@ def apply_rules(logits: Tensor, rows: Sequence[ReplyRow], end_ids: Ids) -> Tenso
     banned = [
         (number, token_id)
         for number, row in enumerate(rows)
-        for token_id in _banned(row, end_ids, logits.shape[1])
+        for token_id in _banned(row, end_ids, logits.shape[1], letters)
     ]
     if banned:
         ruled[_cells(banned, logits.device)] = -torch.inf
+    if letters is not None:
+        letters.forbid(ruled, [row.place for row in rows])
     return ruled
 
 
@@ -162,15 +169,21 @@ def _match(text: Ids, end: int, ids: Ids) -> int:
     return next(differing, most)
 
 
-def _banned(row: ReplyRow, end_ids: Ids, num_ids: int) -> Iterable[int]:
+def _banned(
+    row: ReplyRow, end_ids: Ids, num_ids: int, letters: WholeLetters | None
+) -> Iterable[int]:
+    """The widest ban that leaves a token: a word twice is better than none, or than half a letter.
+
+    A tiny vocabulary may have been used up in earlier turns, and few tokens end a letter.
+    """
     size = row.params.no_repeat_ngram_size
-    banned = set(repeated(row.ids, size)) if size else set()
-    if len(row.ids) < row.params.min_new_tokens:
-        banned.update(end_ids)
+    early = frozenset(end_ids if len(row.ids) < row.params.min_new_tokens else ())
+    twice = early.union(repeated(row.ids, size) if size else ())
     own = {token_id for token_id in row.own.completing(row.ids) if token_id < num_ids}
-    both = banned | own.difference(end_ids)
-    # a tiny vocabulary may have been used up in earlier turns: a word twice is better than none
-    return both if len(both) < num_ids else banned
+    for banned in (twice | own.difference(end_ids), twice, early):
+        if letters.leaves(row.place, banned) if letters else len(banned) < num_ids:
+            return banned
+    return ()
 
 
 def repeated(ids: Ids, size: int) -> list[int]:

@@ -22,6 +22,7 @@ from bot.engine.checks import EngineLimits
 from bot.engine.protocol import Completion, FinishReason, GenerationRequest
 from bot.engine.reference.loader import LoadedModel, load_model
 from bot.engine.scheduler import Job
+from bot.engine.tokenizer import ModelTokenizer
 from tests.engine.chances import chi_square, largest_chi_square
 from tests.engine.running import (
     EXACTLY_8,
@@ -31,6 +32,7 @@ from tests.engine.running import (
     open_local,
     open_reference,
 )
+from tests.engine.slow_letters import WholeLettersByPython, slow_letters
 
 SMALL = EngineLimits(num_rows=8, cache_bytes=3_000_000)
 
@@ -174,7 +176,7 @@ async def test_many_replies_take_no_more_steps_than_one(local: OpenedLocal) -> N
 
 
 async def test_drawn_words_have_the_distribution_of_transformers(
-    loaded_gpt2: LoadedGpt2, oracle: LoadedModel
+    loaded_gpt2: LoadedGpt2, oracle: LoadedModel, tokenizer: ModelTokenizer
 ) -> None:
     """The first words of 960 candidates; every rule and every step of drawing is on."""
     opened = open_local(loaded_gpt2, EngineLimits(num_rows=160))
@@ -186,6 +188,7 @@ async def test_drawn_words_have_the_distribution_of_transformers(
         )
     )
     await opened.engine.close()
+    slow = slow_letters(tokenizer, oracle.num_ids)
     firsts = [completion.ids[0] for completions in made for completion in completions]
     with torch.no_grad():
         output = oracle.network.generate(
@@ -200,6 +203,7 @@ async def test_drawn_words_have_the_distribution_of_transformers(
             pad_token_id=0,
             return_dict_in_generate=True,
             output_scores=True,
+            logits_processor=[WholeLettersByPython(slow, len(opened.prompt), 8)],
         )
     expected = (output.scores[0][0].softmax(-1).double() * len(firsts)).tolist()
     counts = torch.bincount(torch.tensor(firsts), minlength=382).tolist()

@@ -9,6 +9,7 @@ import torch
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.protocol import GenerationRequest
 from tests.engine.running import GREEDY, OpenedReference, one
+from tests.engine.slow_letters import WholeLettersByPython
 
 Turns = Sequence[tuple[int, ...]]
 
@@ -59,7 +60,10 @@ def greedy_by_hand(
                     logits[token_id] = float("-inf")
         if len(reply) < params.min_new_tokens:
             logits[end_id] = float("-inf")
-        best = max(range(len(logits)), key=logits.__getitem__)
+        num_left = params.max_new_tokens - len(reply)
+        may_come = [i for i in range(len(logits)) if opened.slow.may_come(reply, i, num_left)]
+        best = max(may_come, key=logits.__getitem__)
+        assert logits[best] > float("-inf")
         if best == end_id:
             break
         reply.append(best)
@@ -69,7 +73,10 @@ def greedy_by_hand(
 async def test_greedy_reply_equals_plain_generate(opened: OpenedReference) -> None:
     completion = await one(opened, GREEDY)
     expected = opened.loaded.network.generate(
-        torch.tensor([opened.prompt]), do_sample=False, max_new_tokens=24
+        torch.tensor([opened.prompt]),
+        do_sample=False,
+        max_new_tokens=24,
+        logits_processor=[WholeLettersByPython(opened.slow, len(opened.prompt), 24)],
     )[0].tolist()[len(opened.prompt) :]
     assert list(completion.ids) == [i for i in expected if i not in opened.loaded.end_ids]
 

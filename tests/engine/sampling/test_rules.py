@@ -18,6 +18,7 @@ from transformers import (
 from bot.dialogue.sampling import SamplingParams
 from bot.engine.protocol import GenerationRequest
 from bot.engine.reference.rules import ReplyRules
+from bot.engine.sampling.letters import WHOLE, WholeLetters
 from bot.engine.sampling.rules import OwnTurns, ReplyRow, apply_rules
 
 NUM_IDS = 24
@@ -28,6 +29,11 @@ OFF = {
     "no_repeat_own_ngram_size": 0,
     "min_new_tokens": 1,
 }
+
+
+# Few tokens: letters are often in the middle, and what would end them is often banned.
+SPELLING = [b"", b"\xec", b"\x95", b"\x88", b"a", b"", b"\x80\xc3", b"\xbf", *[b" "] * 16]
+LETTERS = WholeLetters(SPELLING, torch.device("cpu"))
 
 
 def logits_for(num_rows: int, seed: int = 0) -> Tensor:
@@ -45,8 +51,10 @@ def with_rules(**changes: float) -> SamplingParams:
     return SamplingParams(**OFF | changes)  # type: ignore[arg-type]  # a test's keyword arguments
 
 
-def said(ids: list[int], params: SamplingParams, own: Sequence[Sequence[int]]) -> ReplyRow:
-    return ReplyRow(ids, params, OwnTurns(own, params))
+def said(
+    ids: list[int], params: SamplingParams, own: Sequence[Sequence[int]], place: int = WHOLE
+) -> ReplyRow:
+    return ReplyRow(ids, params, OwnTurns(own, params), place)
 
 
 def theirs(params: SamplingParams) -> list[LogitsProcessor]:
@@ -88,7 +96,8 @@ def test_every_rule_equals_that_of_transformers(changes: dict[str, float]) -> No
     assert torch.equal(ruled[begun], logits[begun]) == (not changes)
 
 
-def test_every_row_is_ruled_by_its_own_params() -> None:
+@pytest.mark.parametrize("letters", [None, LETTERS], ids=["any", "whole letters"])
+def test_every_row_is_ruled_by_its_own_params(letters: WholeLetters | None) -> None:
     rng = random.Random(2)
     rows = [
         said(
@@ -101,13 +110,14 @@ def test_every_row_is_ruled_by_its_own_params() -> None:
                 min_new_tokens=rng.randint(1, 16),
             ),
             rng.choices(replies(9), k=2),
+            place=LETTERS.place(LETTERS.after(WHOLE, ids), rng.randint(1, 6)),
         )
         for ids in replies(60)
     ]
     logits = logits_for(60)
-    together = apply_rules(logits, rows, END_IDS)
+    together = apply_rules(logits, rows, END_IDS, letters)
     for number, row in enumerate(rows):
-        alone = apply_rules(logits[number : number + 1], [row], END_IDS)
+        alone = apply_rules(logits[number : number + 1], [row], END_IDS, letters)
         assert torch.equal(together[number : number + 1], alone)
 
 
@@ -125,15 +135,48 @@ def test_every_row_is_ruled_by_its_own_params() -> None:
         }
     ),
     prompt=st.lists(st.integers(0, 9), min_size=1, max_size=5),
+    letters=st.sampled_from((None, LETTERS)),
+    num_left=st.integers(1, 6),
 )
 def test_rules_are_those_of_the_reference_engine(
-    ids: list[int], own: list[list[int]], changes: dict[str, float], prompt: list[int]
+    ids: list[int],
+    own: list[list[int]],
+    changes: dict[str, float],
+    prompt: list[int],
+    letters: WholeLetters | None,
+    num_left: int,
 ) -> None:
     params = with_rules(**changes)
     logits = logits_for(1, seed=len(ids))
     asked = GenerationRequest(tuple(prompt), params, own_ids=tuple(map(tuple, own)))
-    expected = ReplyRules(asked, END_IDS)(torch.tensor([[*prompt, *ids]], dtype=torch.long), logits)
-    assert torch.equal(apply_rules(logits, [said(ids, params, own)], END_IDS), expected)
+    rules = ReplyRules(asked, END_IDS, letters, len(ids) + num_left)
+    expected = rules(torch.tensor([[*prompt, *ids]], dtype=torch.long), logits)
+    row = said(ids, params, own, LETTERS.place(LETTERS.after(WHOLE, ids), num_left))
+    assert torch.equal(apply_rules(logits, [row], END_IDS, letters), expected)
+    assert bool((expected > -torch.inf).any())
+
+
+def test_a_letter_is_ended_although_what_ends_it_is_banned() -> None:
+    params = with_rules(no_repeat_ngram_size=1, min_new_tokens=16)
+    ids = [1, 2, 3, 1, 2]  # the second 안 lacks its end
+    row = said(ids, params, (), LETTERS.place(LETTERS.after(WHOLE, ids), 9))
+    ruled = apply_rules(logits_for(1), [row], END_IDS, LETTERS)
+    left = [i for i, logit in enumerate(ruled[0].tolist()) if logit > -torch.inf]
+    assert left == [6, 7]  # others that end it, but not those that were said
+    ids = [*ids, 7, 6, 1, 2]
+    row = said(ids, params, (), LETTERS.place(LETTERS.after(WHOLE, ids), 9))
+    ruled = apply_rules(logits_for(1), [row], END_IDS, LETTERS)
+    left = [i for i, logit in enumerate(ruled[0].tolist()) if logit > -torch.inf]
+    assert left == [2, 3, 6, 7]  # all were said: the ban falls
+
+
+def test_the_rules_read_nothing_back_from_a_device() -> None:
+    """A tensor without memory raises where a step would wait for its numbers."""
+    letters = WholeLetters(SPELLING, torch.device("meta"))
+    params = with_rules(repetition_penalty=2.0, no_repeat_ngram_size=1, dry_multiplier=0.8)
+    rows = [ReplyRow([1, 2, 3, 1], params, place=LETTERS.place(state, 9)) for state in (0, 3)]
+    ruled = apply_rules(torch.zeros(2, NUM_IDS, device="meta"), rows, END_IDS, letters)
+    assert ruled.shape == (2, NUM_IDS)
 
 
 def test_the_logits_that_come_in_are_left_as_they_were() -> None:

@@ -26,12 +26,14 @@ from bot.errors import EngineMemoryError, NoFitReplyError
 
 logger = logging.getLogger(__name__)
 
+UNLIKE_NGRAM_SIZE = SamplingParams().no_repeat_own_ngram_size
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One try at a reply. `deadline` is a moment of time.monotonic() in seconds.
 
-    `num_erasures`: as in GenerationRequest.
+    `num_erasures`: as in GenerationRequest. `refused`: the tokens of what was made and is unfit.
     """
 
     said: Utterance
@@ -41,6 +43,7 @@ class Asked:
     cancellation: Cancellation
     num_erasures: int
     show: ShowWords | None = None
+    refused: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +103,18 @@ class ReplyMaker:
         """Answer `said` after `turns` (oldest first); `show` watches a lone candidate grow.
 
         `num_erasures`: how many erasures there were before `said` and `turns` were read.
-        Unfit candidates are drawn again warmer, then from a shorter context. When the device's
-        memory is full the context is made shorter, once.
+        Unfit candidates are drawn again warmer, then from a shorter context. Where nothing is left
+        to chance, the next best is made instead: it repeats none of them. When the device's memory
+        is full, the context is made shorter, once.
         Raises NoFitReplyError when that does not help either, and EngineErrors.
         """
         deadline = time.monotonic() + self._deadline_seconds
+        asked = Asked(said, tuple(turns), params, deadline, cancellation, num_erasures, show)
+        occasion = _occasion(asked)
         rejected: list[Rejected] = []
         is_memory_short = False
-        occasion = Occasion(said.text, _own_texts(turns), deadline, cancellation)
         for attempt, budget in self._ladder(params):
-            asked = Asked(said, tuple(turns), attempt, deadline, cancellation, num_erasures, show)
+            asked = replace(asked, params=attempt)
             context, completions, is_memory_short = await self._complete(
                 asked, budget, is_memory_short=is_memory_short
             )
@@ -125,6 +130,7 @@ class ReplyMaker:
                     rejected=tuple(rejected),
                     scores=judgement.chosen.scores,
                 )
+            asked = replace(asked, refused=(*asked.refused, *(one.ids for one in completions)))
         raise NoFitReplyError
 
     def _ladder(self, params: SamplingParams) -> Iterator[tuple[SamplingParams, ContextBudget]]:
@@ -155,10 +161,11 @@ class ReplyMaker:
             partial(build_context, asked.turns, asked.said.text, fitting)
         )
         scope = asked.said.scope
+        params, own_ids = _unlike_refused(asked, context)
         request = GenerationRequest(
             prompt_ids=context.prompt_ids,
-            params=asked.params,
-            own_ids=context.own_ids,
+            params=params,
+            own_ids=own_ids,
             sequence_key=f"{scope.channel_id}/{scope.user_id or 0}",
             num_erasures=asked.num_erasures,
             group_key=asked.said.guild_id or scope.channel_id,
@@ -175,6 +182,29 @@ class ReplyMaker:
             await live.close()
 
 
-def _own_texts(turns: Sequence[Turn]) -> tuple[str, ...]:
-    """What the bot said before, also where a short context does not hold it."""
-    return tuple(turn.text for turn in turns if turn.role is Role.BOT)
+def _unlike_refused(
+    asked: Asked, context: Context
+) -> tuple[SamplingParams, tuple[tuple[int, ...], ...]]:
+    """The params and the earlier turns with which a reply is made that repeats no refused one.
+
+    Only where nothing is left to chance: the same request would bring the same reply. The ban over
+    the bot's own turns does it, and where it is off no turn but the refused ones counts for it.
+    """
+    size = asked.params.no_repeat_own_ngram_size
+    if asked.params.has_chance or not asked.refused:
+        return asked.params, context.own_ids
+    params = replace(asked.params, no_repeat_own_ngram_size=size or UNLIKE_NGRAM_SIZE)
+    return params, (*(context.own_ids if size else ()), *asked.refused)
+
+
+def _occasion(asked: Asked) -> Occasion:
+    """What candidates are judged by: what the bot said counts where a short context lacks it."""
+    texts = {turn.turn_id: turn.text for turn in asked.turns}
+    own = [turn for turn in asked.turns if turn.role is Role.BOT]
+    return Occasion(
+        said=asked.said.text,
+        own_turns=tuple(turn.text for turn in own),
+        deadline=asked.deadline,
+        cancellation=asked.cancellation,
+        questions=tuple(texts.get(turn.parent_id or 0, "") for turn in own),
+    )

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from bot.dialogue.links import break_links
-from bot.dialogue.sentences import (
+from bot.dialogue.language.sentences import (
     CLOSERS,
     STOPS,
     UNSPACED_STOPS,
@@ -14,6 +13,7 @@ from bot.dialogue.sentences import (
     sentence_ends,
     without_open_end,
 )
+from bot.dialogue.links import break_links
 from bot.dialogue.text import clean, graphemes, is_blank
 
 MESSAGE_LIMIT = 2000  # code points in one Discord message

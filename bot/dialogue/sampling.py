@@ -37,7 +37,7 @@ BOUNDS: Mapping[str, Bound] = {
 }
 
 
-MIN_WARM_TOP_K = 20  # with one word to choose from, warmth would change nothing
+MIN_WARM_TOP_K = 20  # with few words to choose from, warmth would change little
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,18 @@ class SamplingParams:
         named = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in named.items() if value is not None}
 
+    @property
+    def has_chance(self) -> bool:
+        """Whether there is anything to draw: with a `top_k` of 1 the likeliest token is taken."""
+        return self.top_k != 1
+
     def warmer(self) -> "SamplingParams":
-        """The same, drawn more freely and otherwise: for another try after an unfit reply."""
+        """The same, drawn more freely and otherwise: for another try after an unfit reply.
+
+        What leaves nothing to chance stays as it is.
+        """
+        if not self.has_chance:
+            return self
         return replace(
             self,
             temperature=min(self.temperature + 0.3, float(BOUNDS["temperature"].high)),

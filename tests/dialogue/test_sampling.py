@@ -2,7 +2,7 @@ import math
 from dataclasses import fields
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bot.dialogue.sampling import (
@@ -115,13 +115,22 @@ def test_presets_set_the_same_values_so_that_one_replaces_another() -> None:
 
 @given(st.lists(sound_items(), max_size=6).map(dict))
 def test_warmer_is_freer_and_within_the_bounds(values: dict[str, Number]) -> None:
-    params = SamplingParams(**values)  # type: ignore[arg-type]  # by name
+    params = SamplingParams(**{"top_k": 2, **values})  # type: ignore[arg-type]  # by name
+    assume(params.has_chance)
     warmer = params.warmer()
     assert params.temperature <= warmer.temperature <= 2
     assert params.repetition_penalty <= warmer.repetition_penalty <= 2
     assert (warmer.seed is None) == (params.seed is None)
     assert warmer.seed is None or warmer.seed != params.seed
     assert warmer.top_k == 0 if params.top_k == 0 else warmer.top_k >= max(params.top_k, 20)
+
+
+def test_what_leaves_nothing_to_chance_is_not_made_warmer() -> None:
+    greedy = SamplingParams(**PRESETS["deterministic"], seed=3)  # type: ignore[arg-type]  # by name
+    assert greedy.warmer() == greedy
+    assert SamplingParams(top_k=2).warmer() != SamplingParams(top_k=2)
+    chanceless = {name for name in PRESETS if PRESETS[name]["top_k"] == 1}
+    assert chanceless == {"deterministic"}
 
 
 def test_later_layers_win_and_say_where_a_value_comes_from() -> None:

@@ -24,12 +24,16 @@ NUM_TRIES = 3  # a scope's head may move under a reply (a bot on another machine
 
 @dataclass(frozen=True, slots=True)
 class Recollection:
-    """What is remembered for an utterance, and set for it. `head` None: the memory is away."""
+    """What is remembered for an utterance, and set for it. `head` None: the memory is away.
+
+    `num_replies`: how many of the bot's turns are on the path; counted where a seed is set.
+    """
 
     head: Head | None
     parent_id: int | None = None
     turns: tuple[Turn, ...] = ()
     overrides: Overrides = field(default_factory=dict)
+    num_replies: int = 0
 
 
 class Conversation:
@@ -79,7 +83,13 @@ class Conversation:
             recollection = await self._recall(said)
             params = resolve(self._defaults, recollection.overrides).params
             answer = await self._reply_maker.answer(
-                said, recollection.turns, params, cancellation, show, num_erasures=num_erasures
+                said,
+                recollection.turns,
+                params,
+                cancellation,
+                show,
+                num_erasures=num_erasures,
+                num_replies=recollection.num_replies,
             )
             if recording is not None:
                 await asyncio.shield(recording)
@@ -115,9 +125,12 @@ class Conversation:
                 turns = ()
             elif parent_id != head.turn_id:
                 turns = tuple(await self._history.path(parent_id, self._path_length))
+            overrides, num_replies = standing.overrides, 0
+            if parent_id is not None and resolve(self._defaults, overrides).params.seed is not None:
+                num_replies = await self._history.num_replies(parent_id)
         except StoreUnavailableError:
             return Recollection(head=None)
-        return Recollection(head, parent_id, turns, standing.overrides)
+        return Recollection(head, parent_id, turns, overrides, num_replies)
 
     async def _parent_of(self, said: Utterance, head: Head) -> int | None:
         """The turn that `said` continues: the replied-to turn, else the head of its scope."""

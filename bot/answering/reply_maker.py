@@ -99,37 +99,31 @@ class ReplyMaker:
         show: ShowWords | None = None,
         *,
         num_erasures: int = 0,
+        num_replies: int = 0,
     ) -> Answer:
         """Answer `said` after `turns` (oldest first); `show` watches a lone candidate grow.
 
         `num_erasures`: how many erasures there were before `said` and `turns` were read.
-        Unfit candidates are drawn again warmer, then from a shorter context. Where nothing is left
-        to chance, the next best is made instead: it repeats none of them. When the device's memory
-        is full, the context is made shorter, once.
+        `num_replies`: how many of the bot's turns are on the path, for the seed.
+        Unfit candidates are drawn again warmer, then from a shorter context; without chance the
+        next best is made, which repeats none of them. When the device's memory is full the context
+        is made shorter, once.
         Raises NoFitReplyError when that does not help either, and EngineErrors.
         """
         deadline = time.monotonic() + self._deadline_seconds
         asked = Asked(said, tuple(turns), params, deadline, cancellation, num_erasures, show)
         occasion = _occasion(asked)
-        rejected: list[Rejected] = []
-        is_memory_short = False
+        rejected, is_memory_short = list[Rejected](), False
         for attempt, budget in self._ladder(params):
-            asked = replace(asked, params=attempt)
+            asked = replace(asked, params=attempt.after(num_replies))
             context, completions, is_memory_short = await self._complete(
                 asked, budget, is_memory_short=is_memory_short
             )
             judgement = await self._ranker.judge(completions, occasion)
             rejected += judgement.rejected
-            if judgement.chosen is not None:
-                return Answer(
-                    text=judgement.chosen.text,
-                    completion=completions[judgement.chosen.index],
-                    context=context,
-                    params=attempt,
-                    engine=self._engine.info,
-                    rejected=tuple(rejected),
-                    scores=judgement.chosen.scores,
-                )
+            if (best := judgement.chosen) is not None:
+                made, info, others = completions[best.index], self._engine.info, tuple(rejected)
+                return Answer(best.text, made, context, asked.params, info, others, best.scores)
             asked = replace(asked, refused=(*asked.refused, *(one.ids for one in completions)))
         raise NoFitReplyError
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from hashlib import sha256
 from math import isfinite
 
 from bot.errors import InvalidSettingError
@@ -37,6 +38,7 @@ BOUNDS: Mapping[str, Bound] = {
 }
 
 
+_MARKS = 2**12
 MIN_WARM_TOP_K = 20  # with few words to choose from, warmth would change little
 
 
@@ -49,7 +51,7 @@ class SamplingParams:
     both; none of them looks at the member's words. An own size of 1 or 2 forbids words and pairs
     that every reply needs ("I", "you are"), and where a vocabulary cuts names or Korean letters
     into several tokens even 4 spoils them: see EMBEDDED_SAMPLING in bot.settings.settings.
-    `seed` None draws a new seed for every reply.
+    `seed` None draws a new seed for every reply; of another each reply of a talk gets its own.
     Raises InvalidSettingError for a value outside BOUNDS: Discord's clients check typed
     ranges, a forged interaction does not.
     """
@@ -81,6 +83,10 @@ class SamplingParams:
         """Whether there is anything to draw: with a `top_k` of 1 the likeliest token is taken."""
         return self.top_k != 1
 
+    def after(self, num_replies: int) -> "SamplingParams":
+        """The same for the reply after `num_replies` of the bot's: see seed_at."""
+        return self if self.seed is None else replace(self, seed=seed_at(self.seed, num_replies))
+
     def warmer(self) -> "SamplingParams":
         """The same, drawn more freely and otherwise: for another try after an unfit reply.
 
@@ -95,6 +101,28 @@ class SamplingParams:
             repetition_penalty=min(self.repetition_penalty + 0.1, 2.0),
             seed=None if self.seed is None else (self.seed + 1) % 2**31,
         )
+
+
+def seed_at(seed: int, num_replies: int) -> int:
+    """The seed of the reply after `num_replies` of the bot's on its path, where `seed` is set.
+
+    One number for a whole talk would begin its replies alike: the same chance meets the same
+    places. The first reply has `seed` itself; a later one 19 bits of a hash of both, and 12 bits
+    by which the number is known as made for this place, so that it gives itself there: set as the
+    seed, what /why shows brings the same reply.
+    """
+    if num_replies == 0 or seed % _MARKS == _mark(seed // _MARKS, num_replies):
+        return seed
+    base = _digest(seed, num_replies) % 2**19
+    return base * _MARKS + _mark(base, num_replies)
+
+
+def _mark(base: int, num_replies: int) -> int:
+    return _digest(base, num_replies) % _MARKS
+
+
+def _digest(*numbers: int) -> int:
+    return int.from_bytes(sha256(",".join(map(str, numbers)).encode()).digest()[:8])
 
 
 def check(name: str, value: Number) -> Number:

@@ -13,10 +13,12 @@ from bot.dialogue.sampling import (
     SamplingParams,
     check,
     resolve,
+    seed_at,
 )
 from bot.errors import InvalidSettingError
 
 names = st.sampled_from(sorted(BOUNDS))
+SEEDS_OF_ONE = [1, 855711902, 670523772, 544401254]
 
 
 @st.composite
@@ -167,3 +169,37 @@ def test_every_value_is_that_of_the_layer_it_names(
         assert getattr(effective.params, name) == named
         later = list(Layer)[list(Layer).index(layer) + 1 :]
         assert not any(name in layers.get(above, {}) for above in later)
+
+
+seeds = st.integers(0, 2**31 - 1)
+num_before = st.integers(0, 5000)
+
+
+@given(seeds, num_before)
+def test_the_seed_of_a_reply_is_a_seed_and_gives_itself_at_its_place(seed: int, count: int) -> None:
+    found = seed_at(seed, count)
+    assert check("seed", found) == found
+    assert seed_at(found, count) == found
+
+
+@given(seeds)
+def test_the_first_reply_has_the_seed_that_was_set(seed: int) -> None:
+    assert seed_at(seed, 0) == seed
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 42, 2**31 - 1])
+def test_no_two_replies_of_a_talk_have_one_seed(seed: int) -> None:
+    assert len({seed_at(seed, count) for count in range(200)}) == 200
+
+
+def test_two_seeds_make_two_talks() -> None:
+    for count in range(1, 20):
+        assert len({seed_at(seed, count) for seed in range(10)}) == 10
+
+
+def test_a_seed_means_the_same_in_every_version() -> None:
+    """An owner's SEED was chosen for the talks that it gives."""
+    assert [seed_at(1, count) for count in range(4)] == SEEDS_OF_ONE
+    seeded, open_one = SamplingParams(seed=1), SamplingParams()
+    assert [seeded.after(count).seed for count in range(4)] == SEEDS_OF_ONE
+    assert open_one.after(3) == open_one

@@ -12,7 +12,7 @@ from bot.delivery.admission import Admission, AdmissionLimits
 from bot.delivery.delivery import Delivery
 from bot.delivery.outbox import Outbox
 from bot.dialogue.context import ContextBudget
-from bot.dialogue.sampling import SamplingParams
+from bot.dialogue.sampling import Defaults, SamplingParams
 from bot.dialogue.turn import Scope, Utterance
 from bot.store.database.database import Database
 from bot.store.history import SqlHistory
@@ -65,7 +65,7 @@ class Rooms:
             ),
             history=self.history,
             sampling=self.sampling,
-            defaults=self.params,
+            defaults=Defaults(self.params),
             num_turns=self.num_turns,
             idle=self.idle,
         )

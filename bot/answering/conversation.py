@@ -12,7 +12,7 @@ from bot.answering.live_reply import ShowWords
 from bot.answering.ports import Draft, Head, HistoryStore, SamplingStore
 from bot.answering.reply_maker import Answer, ReplyMaker
 from bot.dialogue.reply import Reply
-from bot.dialogue.sampling import EffectiveParams, Overrides, Place, SamplingParams, resolve
+from bot.dialogue.sampling import Defaults, EffectiveParams, Overrides, Place, resolve
 from bot.dialogue.turn import Scope, Turn, Utterance
 from bot.engine.protocol import Cancellation
 from bot.errors import ScopeMovedError, StoreUnavailableError, WithdrawnError
@@ -50,7 +50,7 @@ class Conversation:
         erasures: Erasures,
         history: HistoryStore,
         sampling: SamplingStore,
-        defaults: SamplingParams,
+        defaults: Defaults,
         num_turns: int,
         idle: timedelta | None = None,
     ) -> None:
@@ -58,7 +58,7 @@ class Conversation:
         self._erasures = erasures
         self._history = history
         self._sampling = sampling
-        self._defaults = defaults
+        self.defaults = defaults
         # Blank turns take places on the path: read twice as far as a context can reach.
         self._path_length = 2 * num_turns + 2
         self._idle = idle
@@ -81,7 +81,7 @@ class Conversation:
         num_erasures = self._erasures.num  # before anything is read
         for _ in range(NUM_TRIES):
             recollection = await self._recall(said)
-            params = resolve(self._defaults, recollection.overrides).params
+            params = resolve(self.defaults, recollection.overrides).params
             answer = await self._reply_maker.answer(
                 said,
                 recollection.turns,
@@ -114,7 +114,7 @@ class Conversation:
             overrides = await self._sampling.overrides(place)
         except StoreUnavailableError:
             overrides = {}
-        return resolve(self._defaults, overrides)
+        return resolve(self.defaults, overrides)
 
     async def _recall(self, said: Utterance) -> Recollection:
         try:
@@ -126,7 +126,7 @@ class Conversation:
             elif parent_id != head.turn_id:
                 turns = tuple(await self._history.path(parent_id, self._path_length))
             overrides, num_replies = standing.overrides, 0
-            if parent_id is not None and resolve(self._defaults, overrides).params.seed is not None:
+            if parent_id is not None and resolve(self.defaults, overrides).params.seed is not None:
                 num_replies = await self._history.num_replies(parent_id)
         except StoreUnavailableError:
             return Recollection(head=None)

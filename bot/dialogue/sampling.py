@@ -50,7 +50,7 @@ class SamplingParams:
     `no_repeat_own_ngram_size` at the bot's own earlier turns of the context, `dry_multiplier` at
     both; none of them looks at the member's words. An own size of 1 or 2 forbids words and pairs
     that every reply needs ("I", "you are"), and where a vocabulary cuts names or Korean letters
-    into several tokens even 4 spoils them: see EMBEDDED_SAMPLING in bot.settings.settings.
+    into several tokens even 4 spoils them: see EMBEDDED in bot.dialogue.profiles.
     `seed` None draws a new seed for every reply; of another each reply of a talk gets its own.
     Raises InvalidSettingError for a value outside BOUNDS: Discord's clients check typed
     ranges, a forged interaction does not.
@@ -179,17 +179,31 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Defaults:
+    """The lowest layer: the `params` of a `profile` under what the owner has set (`chosen`)."""
+
+    params: SamplingParams
+    profile: str = ""
+    chosen: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class EffectiveParams:
-    """The SamplingParams in force, and the layer that each value comes from."""
+    """The SamplingParams in force, and the layer that each value comes from.
+
+    `profile` names the kind of model that the default of each of `assumed` was made for.
+    """
 
     params: SamplingParams
     layers: Mapping[str, Layer]
+    profile: str = ""
+    assumed: frozenset[str] = frozenset()
 
 
 Overrides = Mapping[Layer, Mapping[str, Number]]
 
 
-def resolve(defaults: SamplingParams, overrides: Overrides) -> EffectiveParams:
+def resolve(defaults: Defaults, overrides: Overrides) -> EffectiveParams:
     """Lay `overrides` over `defaults` in the order of Layer.
 
     A stored value that is out of bounds today (the bounds may have changed since) is left out.
@@ -201,4 +215,6 @@ def resolve(defaults: SamplingParams, overrides: Overrides) -> EffectiveParams:
             with suppress(InvalidSettingError):
                 values[name] = check(name, value)
                 layers[name] = layer
-    return EffectiveParams(replace(defaults, **values), layers)  # type: ignore[arg-type]
+    params = replace(defaults.params, **values)  # type: ignore[arg-type]  # by name
+    assumed = frozenset(BOUNDS) - values.keys() - defaults.chosen if defaults.profile else ()
+    return EffectiveParams(params, layers, defaults.profile, frozenset(assumed))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bot.answering.erasures import Erasures
 from bot.dialogue.blocked import load_blocked_words
+from bot.dialogue.profiles import DIALOGPT, Profile
 from bot.engine.checkpoints.checkpoint import license_of
 from bot.engine.checks import EngineLimits
 from bot.engine.opening import open_engine, open_tokenizer
@@ -19,6 +20,7 @@ from bot.engine.protocol import Engine, TokenizerThread
 from bot.settings.settings import DATA_FOLDER, Settings
 from bot.startup.cores import divided_cores
 from bot.startup.model_folder import fetch_model, model_folder, must_be_fetched
+from bot.startup.model_profile import profile_of
 from bot.startup.reverse_model import (
     check_same_vocabulary,
     find_reverse_model,
@@ -38,6 +40,7 @@ class Foundation:
 
     `is_blocked` finds the words that BLOCKED_WORDS blocks; None: it is off.
     `license_id`: of the model, as its card names it (`mit`); empty where it names none.
+    `profile`: what is assumed of a model of its kind where the owner has set nothing.
     """
 
     settings: Settings
@@ -48,6 +51,7 @@ class Foundation:
     is_blocked: Callable[[str], bool] | None = None
     reverse: Engine | None = None
     license_id: str = ""
+    profile: Profile = DIALOGPT
 
 
 @asynccontextmanager
@@ -73,6 +77,8 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
         if reverse is not None:
             stack.push_async_callback(reverse.close)
         license_id = await asyncio.to_thread(license_of, folder)
+        profile = await asyncio.to_thread(profile_of, settings.model, folder)
+        _tell(settings, profile)
         yield Foundation(
             settings=settings,
             database=database,
@@ -82,7 +88,20 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
             is_blocked=is_blocked,
             reverse=reverse,
             license_id=license_id,
+            profile=profile,
         )
+
+
+def _tell(settings: Settings, profile: Profile) -> None:
+    values, budget = settings.defaults(profile).params.values(), settings.budget(profile)
+    logger.info(
+        "The defaults are those of the profile %s, under what .env says: %s; contexts of %d turns "
+        "and %d tokens.",
+        profile.name,
+        ", ".join(f"{name} {value:g}" for name, value in values.items()),
+        budget.num_turns,
+        budget.num_tokens,
+    )
 
 
 async def open_store(settings: Settings) -> Database:

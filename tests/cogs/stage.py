@@ -19,7 +19,7 @@ from bot.delivery.admission import Admission, AdmissionLimits
 from bot.delivery.delivery import Delivery
 from bot.delivery.outbox import Outbox
 from bot.dialogue.blocked import is_blocked
-from bot.dialogue.context import ContextBudget
+from bot.dialogue.profiles import DIALOGPT
 from bot.settings.settings import Settings
 from bot.store.database.database import Database
 from bot.store.history import SqlHistory
@@ -105,8 +105,8 @@ def build_services(database: Database, engine: ScriptedEngine, settings: Setting
         reply_maker=_reply_maker(engine, settings),
         history=history,
         sampling=sampling,
-        defaults=settings.sampling,
-        num_turns=settings.num_context_turns,
+        defaults=settings.defaults(DIALOGPT),
+        num_turns=settings.budget(DIALOGPT).num_turns,
         idle=timedelta(minutes=settings.idle_minutes),
     )
     admission = Admission(limits_of(settings))
@@ -136,7 +136,7 @@ def _reply_maker(engine: ScriptedEngine, settings: Settings) -> ReplyMaker:
     return ReplyMaker(
         engine=engine,
         tokenizer=InlineTokenizerThread(),
-        budget=ContextBudget(settings.context_tokens, settings.num_context_turns),
+        budget=settings.budget(DIALOGPT),
         deadline_seconds=settings.reply_seconds,
     )
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from bot.dialogue.sampling import (
     BOUNDS,
     PRESETS,
+    Defaults,
     Layer,
     Number,
     SamplingParams,
@@ -137,7 +138,7 @@ def test_what_leaves_nothing_to_chance_is_not_made_warmer() -> None:
 
 def test_later_layers_win_and_say_where_a_value_comes_from() -> None:
     effective = resolve(
-        SamplingParams(),
+        Defaults(SamplingParams()),
         {
             Layer.MEMBER: {"temperature": 0.3},
             Layer.SERVER: {"temperature": 1.5, "top_k": 10},
@@ -153,7 +154,7 @@ def test_later_layers_win_and_say_where_a_value_comes_from() -> None:
 
 def test_a_stored_value_that_is_out_of_bounds_today_is_left_out() -> None:
     stored: dict[str, Number] = {"temperature": 9.0, "gone": 1, "top_k": 5}
-    effective = resolve(SamplingParams(), {Layer.SERVER: stored})
+    effective = resolve(Defaults(SamplingParams()), {Layer.SERVER: stored})
     assert effective.params == SamplingParams(top_k=5)
     assert effective.layers["temperature"] is Layer.DEFAULT
 
@@ -163,7 +164,7 @@ def test_every_value_is_that_of_the_layer_it_names(
     layers: dict[Layer, dict[str, Number]],
 ) -> None:
     defaults = SamplingParams()
-    effective = resolve(defaults, layers)
+    effective = resolve(Defaults(defaults), layers)
     for name, layer in effective.layers.items():
         named = layers.get(layer, {}).get(name, getattr(defaults, name))
         assert getattr(effective.params, name) == named

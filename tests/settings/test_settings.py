@@ -16,7 +16,7 @@ from bot.settings.settings import EMBEDDED_MODEL, VARIABLES, Settings, load_sett
 
 EXAMPLE = Path(__file__).parent.parent.parent / ".env.example"
 NO_FILE = Path("/nonexistent/.env")
-OF_THE_MODEL = {"CONTEXT_TURNS", "NO_REPEAT_NGRAM_SIZE", "NO_REPEAT_OWN_NGRAM_SIZE"}
+OF_THE_MODEL = {"CONTEXT_TOKENS", "CONTEXT_TURNS", *map(str.upper, BOUNDS)}
 
 
 def load(**variables: str) -> Settings:
@@ -270,19 +270,6 @@ def test_a_copy_of_the_example_leaves_the_embedded_model_what_it_needs() -> None
     copied = load_settings({}, EXAMPLE, default_model=EMBEDDED_MODEL)
     untouched = load_settings({}, NO_FILE, default_model=EMBEDDED_MODEL)
     assert copied.sampling == untouched.sampling != load().sampling
-    assert copied.num_context_turns == untouched.num_context_turns
-
-
-def test_the_embedded_model_follows_twenty_turns_unless_it_is_told_otherwise() -> None:
-    assert load(MODEL="embedded").num_context_turns == 14
-    assert load(MODEL="embedded", CONTEXT_TURNS="").num_context_turns == 14
-    assert load(MODEL="embedded", CONTEXT_TURNS="8").num_context_turns == 8
-    assert load_settings({}, NO_FILE, default_model="embedded").num_context_turns == 14
-
-
-def test_any_other_model_sees_as_many_turns_as_dialogpt() -> None:
-    assert load().num_context_turns == load(MODEL="a/b").num_context_turns == 16
-    assert load(CONTEXT_TURNS="30").num_context_turns == 30
 
 
 def test_the_embedded_model_may_say_a_name_twice() -> None:

@@ -21,8 +21,9 @@ from pathlib import Path
 from benchmarks.serving.lines import ENGLISH, KOREAN
 from benchmarks.serving.shapes import SHAPES, make_model
 from bot.answering.reply_maker import ReplyMaker
-from bot.dialogue.context import ContextBudget
 from bot.dialogue.guards import Fault
+from bot.dialogue.profiles import DIALOGPT
+from bot.dialogue.profiles import EMBEDDED as EMBEDDED_PROFILE
 from bot.dialogue.text import is_garbled
 from bot.dialogue.turn import Scope, Utterance
 from bot.engine.checkpoints.checkpoint import EMBEDDED, resolve_model
@@ -79,7 +80,7 @@ async def _talk(
         stack.push_async_callback(engine.close)
         tokenizer = await open_tokenizer(folder)
         stack.push_async_callback(tokenizer.close)
-        budget = ContextBudget(settings.num_context_tokens, settings.num_context_turns)
+        budget = settings.budget(EMBEDDED_PROFILE if settings.model == EMBEDDED else DIALOGPT)
         maker = ReplyMaker(
             engine=engine, tokenizer=tokenizer, budget=budget, deadline_seconds=math.inf
         )

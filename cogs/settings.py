@@ -14,11 +14,11 @@ from bot.client.chat_bot import ChatBot
 from bot.dialogue.sampling import (
     BOUNDS,
     PRESETS,
+    Defaults,
     EffectiveParams,
     Layer,
     Number,
     Place,
-    SamplingParams,
     check,
     resolve,
 )
@@ -50,7 +50,7 @@ def bounded(name: str) -> RangeTransformer:
 class SamplingCommands(commands.Cog):
     """Shows and changes the sampling values of a layer."""
 
-    def __init__(self, sampling: SamplingStore, defaults: SamplingParams) -> None:
+    def __init__(self, sampling: SamplingStore, defaults: Defaults) -> None:
         self._sampling = sampling
         self._defaults = defaults
 
@@ -187,4 +187,4 @@ def _beginning(value: Any) -> Any:
 async def setup(bot: ChatBot) -> None:
     """Add the command."""
     services = bot.services
-    await bot.add_cog(SamplingCommands(services.sampling, services.settings.sampling))
+    await bot.add_cog(SamplingCommands(services.sampling, services.conversation.defaults))

@@ -57,7 +57,7 @@ async def open_beams(
 ) -> AsyncIterator[OpenVoice]:
     """Open `model` as the setting MODEL would. Raises StartError."""
     folder = resolve_model(model, revision, MODELS_FOLDER)
-    limits = limits_for(model)
+    limits = limits_for(model, revision)
     reader = await asyncio.to_thread(ModelReader, folder, device=device, dtype=dtype)
     yield OpenVoice(
         BeamVoice(reader, num_beams, limits),

@@ -20,11 +20,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from bot.dialogue.profiles import DIALOGPT, Profile
 from bot.dialogue.sampling import BOUNDS, PRESETS, Number, SamplingParams, check
 from bot.dialogue.turn import Turn
-from bot.engine.checkpoints.checkpoint import EMBEDDED
 from bot.errors import InvalidSettingError
-from bot.settings.settings import EMBEDDED_SAMPLING
 from evaluation.errors import InputError
 from evaluation.options import at_least
 from evaluation.output import Output
@@ -37,6 +36,7 @@ from evaluation.voices import (
     Spoken,
     Voice,
     open_voice,
+    profile_for,
     remembered,
 )
 
@@ -121,17 +121,19 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("Beam search is done by the model alone: add --guards off.")
     if options.reverse_model is not None and options.guards is Guards.OFF:
         raise InputError("Without guards nothing is ranked: leave --reverse-model or --guards off.")
-    params = parse_params(options.preset, options.set, options.model)
+    profile = profile_for(options.model, options.revision)
+    params = parse_params(options.preset, options.set, profile)
     plan = Plan(params, options.history, options.seed)
     dialogues = [exchanges_of(turns) for turns in _read(options.dialogues, options.limit)]
     asyncio.run(_generate(options, plan, dialogues))
     return 0
 
 
-def parse_params(preset: str | None, settings: Sequence[str], model: str = "") -> SamplingParams:
-    """The bot's own for `model`, under a preset, under `NAME=VALUE`. Raises InputError."""
-    values: dict[str, Number] = dict(EMBEDDED_SAMPLING) if model == EMBEDDED else {}
-    values |= PRESETS[preset] if preset else {}
+def parse_params(
+    preset: str | None, settings: Sequence[str], profile: Profile = DIALOGPT
+) -> SamplingParams:
+    """Those of `profile`, under a preset, under `NAME=VALUE`. Raises InputError."""
+    values: dict[str, Number] = dict(PRESETS[preset]) if preset else {}
     for setting in settings:
         name, _, value = setting.partition("=")
         try:
@@ -141,7 +143,7 @@ def parse_params(preset: str | None, settings: Sequence[str], model: str = "") -
             raise InputError(
                 f"--set {setting} is not NAME=VALUE with one of these: {names}."
             ) from error
-    return replace(SamplingParams(), **values)  # type: ignore[arg-type]  # checked above
+    return replace(profile.sampling, **values)  # type: ignore[arg-type]  # checked above
 
 
 def exchanges_of(turns: Sequence[str]) -> list[Exchange]:

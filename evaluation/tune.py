@@ -32,7 +32,7 @@ from evaluation.score import write_json
 from evaluation.tables import table
 from evaluation.terms import LIKELIHOOD_ALONE, WEIGHTS, Weights
 from evaluation.tuning import GRID, Figures, Outcome, Tuning, grid
-from evaluation.voices import open_model
+from evaluation.voices import open_model, profile_for
 from evaluation.weighing import NUM_STRANGERS, Case, Question, Weigher, questions_of
 from evaluation.words import Cut, word_tokenizer
 
@@ -112,7 +112,8 @@ def show(outcome: Outcome) -> str:
 
 async def _weigh(options: argparse.Namespace, questions: Sequence[Question]) -> Weighed:
     settings = [f"num_candidates={NUM_CANDIDATES}", *options.set]
-    params = parse_params(options.preset, settings, options.model)
+    profile = profile_for(options.model, options.revision)
+    params = parse_params(options.preset, settings, profile)
     where = {"device": options.device, "dtype": options.dtype}
     async with open_model(
         options.model, options.revision, options.reverse_model, **where

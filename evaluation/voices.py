@@ -18,6 +18,7 @@ from bot.answering.ports import Scores
 from bot.answering.reply_maker import ReplyMaker
 from bot.dialogue.blocked import is_blocked
 from bot.dialogue.context import ContextBudget, build_context, fit_window
+from bot.dialogue.profiles import DIALOGPT, Profile
 from bot.dialogue.prompt import decode_reply
 from bot.dialogue.ranking import LIKELIHOOD_ALONE, WEIGHTS
 from bot.dialogue.reply import tidy
@@ -35,9 +36,10 @@ from bot.engine.protocol import (
 )
 from bot.errors import NoFitReplyError
 from bot.settings.settings import MODELS_FOLDER, Settings
+from bot.startup.model_profile import profile_of
 from bot.startup.reverse_model import check_same_vocabulary, find_reverse_model
 
-LIMITS = ContextBudget(num_tokens=256, num_turns=16)  # the bot's defaults for DialoGPT
+LIMITS = DIALOGPT.budget
 _DEADLINE_SECONDS = 600.0
 _LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 _HASH_LENGTH = 12
@@ -194,7 +196,7 @@ async def open_model(
         tokenizer = await open_tokenizer(folder)
         stack.push_async_callback(tokenizer.close)
         found = engine.info.revision or weights_hash(folder)
-        opened = OpenModel(engine, tokenizer, found, limits_for(model))
+        opened = OpenModel(engine, tokenizer, found, limits_for(model, revision))
         if reverse_folder is None or reverse_model is None:
             yield opened
             return
@@ -205,10 +207,14 @@ async def open_model(
         yield replace(opened, reverse=reverse, reverse_revision=reverse_revision)
 
 
-def limits_for(model: str) -> ContextBudget:
-    """What the bot lets `model` see where nobody has set it."""
-    settings = Settings(model=model)
-    return ContextBudget(settings.num_context_tokens, settings.num_context_turns)
+def profile_for(model: str, revision: str | None) -> Profile:
+    """What the bot assumes of `model` where its owner has set nothing. Raises ModelError."""
+    return profile_of(model, resolve_model(model, revision, MODELS_FOLDER))
+
+
+def limits_for(model: str, revision: str | None) -> ContextBudget:
+    """What the bot lets `model` see where its owner has set nothing. Raises ModelError."""
+    return profile_for(model, revision).budget
 
 
 def budget_of(window: int, params: SamplingParams, limits: ContextBudget) -> ContextBudget:

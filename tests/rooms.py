@@ -14,7 +14,7 @@ from bot.delivery.delivery import Delivery
 from bot.delivery.facts import Facts
 from bot.delivery.outbox import Outbox
 from bot.dialogue.context import ContextBudget
-from bot.dialogue.sampling import SamplingParams
+from bot.dialogue.sampling import Defaults, SamplingParams
 from bot.dialogue.turn import Scope, Utterance
 from bot.store.database.database import Database
 from bot.store.fact_file import FactFile
@@ -72,7 +72,7 @@ class Rooms:
             ),
             history=self.history,
             sampling=self.sampling,
-            defaults=self.params,
+            defaults=Defaults(self.params),
             num_turns=self.num_turns,
             idle=self.idle,
         )

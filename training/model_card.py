@@ -17,8 +17,7 @@ from pathlib import Path
 import torch
 
 from bot.dialogue.guards import Fault
-from bot.dialogue.sampling import SamplingParams
-from bot.settings.settings import EMBEDDED_SAMPLING
+from bot.dialogue.profiles import EMBEDDED
 from training.losses import folder_loss
 from training.pretrain import RECORD
 from training.probes import Rate, Repetition, measure_recall, measure_repetition, recall_probes
@@ -36,7 +35,7 @@ TALKS: tuple[Dialogue, ...] = (
     ("안녕! 나는 보람이야", "오늘 너무 피곤해", "내 이름이 뭐야?"),
 )  # fmt: skip
 
-SAMPLING = SamplingParams(**EMBEDDED_SAMPLING)  # with which the bot lets it speak
+SAMPLING = EMBEDDED.sampling  # with which the bot lets it speak
 
 
 @dataclass(frozen=True, slots=True)

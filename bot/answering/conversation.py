@@ -13,7 +13,7 @@ from bot.answering.live_reply import ShowWords
 from bot.answering.ports import Draft, Head, HistoryStore, SamplingStore
 from bot.answering.reply_maker import Answer, OutdatedError, ReplyMaker
 from bot.dialogue.reply import Reply
-from bot.dialogue.sampling import EffectiveParams, Overrides, Place, SamplingParams, resolve
+from bot.dialogue.sampling import Defaults, EffectiveParams, Overrides, Place, resolve
 from bot.dialogue.turn import Scope, Turn, Utterance
 from bot.engine.protocol import Cancellation
 from bot.errors import ScopeMovedError, StoreUnavailableError, WithdrawnError
@@ -30,7 +30,8 @@ class Recollection:
     """What is remembered for an utterance, and set for it.
 
     `head` None: the memory is away, or holds words that should be gone.
-    `num_erasures`: how many there were before it was read.
+    `num_erasures`: how many there were before it was read. `num_replies`: how many of the bot's
+    turns are on the path; counted where a seed is set.
     """
 
     said: Utterance
@@ -39,6 +40,7 @@ class Recollection:
     parent_id: int | None = None
     turns: tuple[Turn, ...] = ()
     overrides: Overrides = field(default_factory=dict)
+    num_replies: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Conversation:
         erasures: Erasures,
         history: HistoryStore,
         sampling: SamplingStore,
-        defaults: SamplingParams,
+        defaults: Defaults,
         num_turns: int,
         idle: timedelta | None = None,
     ) -> None:
@@ -74,7 +76,7 @@ class Conversation:
         self._erasures = erasures
         self._history = history
         self._sampling = sampling
-        self._defaults = defaults
+        self.defaults = defaults
         # Blank turns take places on the path: read twice as far as a context can reach.
         self._path_length = 2 * num_turns + 2
         self._idle = idle
@@ -114,7 +116,7 @@ class Conversation:
             overrides = await self._sampling.overrides(place)
         except StoreUnavailableError:
             overrides = {}
-        return resolve(self._defaults, overrides)
+        return resolve(self.defaults, overrides)
 
     async def _try(self, wish: _Wish, *, is_last: bool) -> Reply | None:
         """Answer once; None where the ground of the reply went: try once more."""
@@ -124,10 +126,11 @@ class Conversation:
             answer = await self._reply_maker.answer(
                 recollection.said,
                 recollection.turns,
-                resolve(self._defaults, recollection.overrides).params,
+                resolve(self.defaults, recollection.overrides).params,
                 wish.cancellation,
                 wish.show,
                 num_erasures=recollection.num_erasures,
+                num_replies=recollection.num_replies,
                 stands=stands,
             )
         except OutdatedError:
@@ -174,9 +177,12 @@ class Conversation:
                 turns = ()
             elif parent_id != head.turn_id:
                 turns = tuple(await self._history.path(parent_id, self._path_length))
+            overrides, num_replies = standing.overrides, 0
+            if parent_id is not None and resolve(self.defaults, overrides).params.seed is not None:
+                num_replies = await self._history.num_replies(parent_id)
         except StoreUnavailableError:
             return Recollection(said, num_erasures, head=None)
-        return Recollection(said, num_erasures, head, parent_id, turns, standing.overrides)
+        return Recollection(said, num_erasures, head, parent_id, turns, overrides, num_replies)
 
     async def _parent_of(self, said: Utterance, head: Head) -> int | None:
         """The turn that `said` continues: the replied-to turn, else the head of its scope."""

@@ -99,6 +99,12 @@ class HistoryStore(Protocol):
         Blank ones are left out. The cost is O(num_turns), however long the history is.
         """
 
+    async def num_replies(self, turn_id: int) -> int:
+        """How many of the bot's turns the path to the turn has, the turn and blank ones counted.
+
+        The cost grows with the path; it is asked only where a seed is set.
+        """
+
     async def remember(self, draft: Draft, expected: Head) -> Exchange:
         """Store an exchange, its candidates and the inbox row's next state in one transaction.
 

@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 class Occasion:
     """What candidates answer. `own_turns`: what the bot said before, oldest first.
 
+    `questions`: what each of them was said to, empty where it is not known.
     `deadline` is a moment of time.monotonic() in seconds.
     """
 
@@ -41,6 +42,7 @@ class Occasion:
     own_turns: tuple[str, ...]
     deadline: float
     cancellation: Cancellation
+    questions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,8 @@ def _decode(
     ]
     candidates = tuple(map(Candidate, texts, (one.logprobs for one in completions)))
     faults = tuple(
-        find_fault(text, occasion.said, occasion.own_turns, is_blocked) for text in texts
+        find_fault(text, occasion.said, occasion.own_turns, is_blocked, occasion.questions)
+        for text in texts
     )
     said_ids = encode_turn(occasion.said, tokenizer) if len(completions) > 1 else ()
     return _Decoded(

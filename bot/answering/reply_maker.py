@@ -27,6 +27,7 @@ from bot.errors import EngineMemoryError, NoFitReplyError
 logger = logging.getLogger(__name__)
 
 Stands = Callable[[], Awaitable[bool]]
+UNLIKE_NGRAM_SIZE = SamplingParams().no_repeat_own_ngram_size
 
 
 class OutdatedError(Exception):
@@ -38,7 +39,7 @@ class Asked:
     """One try at a reply. `deadline` is a moment of time.monotonic() in seconds.
 
     `num_erasures`: as in GenerationRequest. `stands` says before each run whether no word of it
-    was erased or replaced since.
+    was erased or replaced since. `refused`: the tokens of what was made and is unfit.
     """
 
     said: Utterance
@@ -49,6 +50,7 @@ class Asked:
     num_erasures: int
     show: ShowWords | None = None
     stands: Stands | None = None
+    refused: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,36 +106,34 @@ class ReplyMaker:
         show: ShowWords | None = None,
         *,
         num_erasures: int = 0,
+        num_replies: int = 0,
         stands: Stands | None = None,
     ) -> Answer:
         """Answer `said` after `turns` (oldest first); `show` watches a lone candidate grow.
 
-        `num_erasures` and `stands`: as in Asked. Unfit candidates are drawn again warmer, then
-        from a shorter context. When the device's memory is full that is made shorter, once.
-        Raises NoFitReplyError when it does not help either, OutdatedError, and EngineErrors.
+        `num_erasures` and `stands`: as in Asked. `num_replies`: how many of the bot's turns are on
+        the path, for the seed. Unfit candidates are drawn again warmer, then from a shorter
+        context; without chance the next best is made, which repeats none of them. When the
+        device's memory is full the context is made shorter, once.
+        Raises NoFitReplyError when that does not help either, OutdatedError, and EngineErrors.
         """
         deadline = time.monotonic() + self._deadline_seconds
-        rejected, is_memory_short = list[Rejected](), False
-        occasion = Occasion(said.text, _own_texts(turns), deadline, cancellation)
         asked = Asked(
             said, tuple(turns), params, deadline, cancellation, num_erasures, show, stands
         )
+        occasion = _occasion(asked)
+        rejected, is_memory_short = list[Rejected](), False
         for attempt, budget in self._ladder(params):
+            asked = replace(asked, params=attempt.after(num_replies))
             context, completions, is_memory_short = await self._complete(
-                replace(asked, params=attempt), budget, is_memory_short=is_memory_short
+                asked, budget, is_memory_short=is_memory_short
             )
             judgement = await self._ranker.judge(completions, occasion)
             rejected += judgement.rejected
-            if judgement.chosen is not None:
-                return Answer(
-                    text=judgement.chosen.text,
-                    completion=completions[judgement.chosen.index],
-                    context=context,
-                    params=attempt,
-                    engine=self._engine.info,
-                    rejected=tuple(rejected),
-                    scores=judgement.chosen.scores,
-                )
+            if (best := judgement.chosen) is not None:
+                made, info, others = completions[best.index], self._engine.info, tuple(rejected)
+                return Answer(best.text, made, context, asked.params, info, others, best.scores)
+            asked = replace(asked, refused=(*asked.refused, *(one.ids for one in completions)))
         raise NoFitReplyError
 
     def _ladder(self, params: SamplingParams) -> Iterator[tuple[SamplingParams, ContextBudget]]:
@@ -166,10 +166,11 @@ class ReplyMaker:
         if asked.stands is not None and not await asked.stands():
             raise OutdatedError
         scope = asked.said.scope
+        params, own_ids = _unlike_refused(asked, context)
         request = GenerationRequest(
             prompt_ids=context.prompt_ids,
-            params=asked.params,
-            own_ids=context.own_ids,
+            params=params,
+            own_ids=own_ids,
             sequence_key=f"{scope.channel_id}/{scope.user_id or 0}",
             num_erasures=asked.num_erasures,
             group_key=asked.said.guild_id or scope.channel_id,
@@ -186,6 +187,29 @@ class ReplyMaker:
             await live.close()
 
 
-def _own_texts(turns: Sequence[Turn]) -> tuple[str, ...]:
-    """What the bot said before, also where a short context does not hold it."""
-    return tuple(turn.text for turn in turns if turn.role is Role.BOT)
+def _unlike_refused(
+    asked: Asked, context: Context
+) -> tuple[SamplingParams, tuple[tuple[int, ...], ...]]:
+    """The params and the earlier turns with which a reply is made that repeats no refused one.
+
+    Only where nothing is left to chance: the same request would bring the same reply. The ban over
+    the bot's own turns does it, and where it is off no turn but the refused ones counts for it.
+    """
+    size = asked.params.no_repeat_own_ngram_size
+    if asked.params.has_chance or not asked.refused:
+        return asked.params, context.own_ids
+    params = replace(asked.params, no_repeat_own_ngram_size=size or UNLIKE_NGRAM_SIZE)
+    return params, (*(context.own_ids if size else ()), *asked.refused)
+
+
+def _occasion(asked: Asked) -> Occasion:
+    """What candidates are judged by: what the bot said counts where a short context lacks it."""
+    texts = {turn.turn_id: turn.text for turn in asked.turns}
+    own = [turn for turn in asked.turns if turn.role is Role.BOT]
+    return Occasion(
+        said=asked.said.text,
+        own_turns=tuple(turn.text for turn in own),
+        deadline=asked.deadline,
+        cancellation=asked.cancellation,
+        questions=tuple(texts.get(turn.parent_id or 0, "") for turn in own),
+    )

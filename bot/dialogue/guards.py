@@ -7,20 +7,17 @@ write: of 65,000 sentences 1 in 10,000 counts as a loop, of 35,000 replies 1 in 
 import re
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from itertools import chain, repeat
 
+from bot.dialogue.echoes import MIN_COPY_WORDS, asked_again, echoes
+from bot.dialogue.language.asking import asks_to_repeat
 from bot.dialogue.rouge import rouge_l, words
 from bot.dialogue.text import is_blank, is_garbled
 
 SELF_COPY_LIKENESS = 0.8
-ECHO_LIKENESS = 0.6
-# People greet, agree and thank in the other's words and in their own of before ("hi", "thank
-# you"): up to two words are no copy. The same short answer for the third time on end is.
-MIN_COPY_WORDS = 3
+# Up to two words are said again by people too; the same short answer for the third time on end is
+# a copy.
 MAX_SAME_ANSWERS = 2
-# "I'm good, how are you?" gives the question back, as people do: the words before or after are
-# an answer. Only to a short sentence, since more than these would be lost in a long one.
-MAX_RETURNED_WORDS = 6
-MIN_OWN_WORDS = 2
 
 MAX_PERIOD = 32  # words; a longer loop does not fit a reply
 # "no no no" and "bye bye bye bye" are said; a sentence of four words is not said twice on end.
@@ -53,8 +50,12 @@ def find_fault(
     said: str,
     own_turns: Sequence[str],
     is_blocked: IsBlocked | None = None,
+    questions: Sequence[str] = (),
 ) -> Fault | None:
-    """Why `text` is unfit to answer `said` after the bot's `own_turns` (oldest first), or None."""
+    """Why `text` is unfit to answer `said` after the bot's `own_turns` (oldest first), or None.
+
+    `questions`: what each of `own_turns` was said to; the same question may get the same answer.
+    """
     if unreadable := _unreadable(text):
         return unreadable
     if is_blocked is not None and is_blocked(text):
@@ -62,9 +63,9 @@ def find_fault(
     reply = words(text)
     if _RUN.search(text[:_MAX_RUN_TEXT].casefold()) or _loops(reply):
         return Fault.LOOP
-    if _echoes(reply, words(said)):
+    if echoes(text, said):
         return Fault.ECHO
-    if _copies(reply, [words(turn) for turn in own_turns]):
+    if not asks_to_repeat(said) and _copies(reply, _not_to_repeat(said, own_turns, questions)):
         return Fault.SELF_COPY
     return None
 
@@ -75,17 +76,16 @@ def _unreadable(text: str) -> Fault | None:
     return Fault.GARBLED if is_garbled(text) else None
 
 
-def _echoes(reply: Sequence[str], said: Sequence[str]) -> bool:
-    if len(reply) < MIN_COPY_WORDS or rouge_l(reply, said) < ECHO_LIKENESS:
-        return False
-    return len(said) > MAX_RETURNED_WORDS or _num_own_words(reply, said) < MIN_OWN_WORDS
-
-
-def _num_own_words(reply: Sequence[str], said: Sequence[str]) -> int:
-    """How many words `reply` has before or after what it has of `said`, whichever is more."""
-    known = set(said)
-    shared = [i for i, word in enumerate(reply) if word in known]
-    return max(shared[0], len(reply) - 1 - shared[-1]) if shared else len(reply)
+def _not_to_repeat(
+    said: str, own_turns: Sequence[str], questions: Sequence[str]
+) -> list[list[str]]:
+    """The words of `own_turns` without the answers to what is asked again with `said`."""
+    asked = chain(questions, repeat(""))
+    return [
+        words(turn)
+        for turn, question in zip(own_turns, asked, strict=False)
+        if not asked_again(said, question)
+    ]
 
 
 def _copies(reply: Sequence[str], own_turns: Sequence[Sequence[str]]) -> bool:

@@ -5,6 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
+from bot.dialogue.language.sentences import (
+    CLOSERS,
+    STOPS,
+    UNSPACED_STOPS,
+    ends_sentence,
+    sentence_ends,
+    without_open_end,
+)
 from bot.dialogue.links import break_links
 from bot.dialogue.text import clean, graphemes, is_blank
 
@@ -20,12 +28,7 @@ _MENTION = re.compile(r"@(?=everyone|here)|(?<=<)@(?=[!&]?\d)", re.IGNORECASE)
 _HALF_CHARACTER = re.compile("(?<![\\s\ufffd])[\\s\ufffd]+\\Z")  # its bytes were cut off
 _WIDE_BLANK = re.compile(r"(?<=\S)[ \t]{2,}(?=\S)")
 _BLANK_AT_LINE_END = re.compile(r"(?<=\S)[ \t]+(?=\n)")
-_STOPS, _UNSPACED_STOPS, _CLOSERS = ".!?…", "。！？", "\"'”’)]*_」』）"
-_SENTENCE_END = re.compile(
-    f"[{re.escape(_STOPS)}][{re.escape(_CLOSERS)}]*(?=\\s|$)"
-    f"|[{_UNSPACED_STOPS}][{re.escape(_CLOSERS)}]*"
-)
-_MIN_KEPT_SHARE = 0.5  # of a reply that is cut at its last sentence or word
+_MIN_KEPT_SHARE = 0.5  # of a reply that is cut at its last sentence, line or word
 _PARAGRAPH, _LINE, _SENTENCE, _WORD, _NOWHERE = 4, 3, 2, 1, 0
 
 
@@ -40,15 +43,18 @@ class Reply:
 def tidy(text: str, *, cut_off: bool) -> str:
     """Generated `text` as a person would send it; "" where nothing is left to see.
 
-    `cut_off`: the length limit ended it, so it stops at its last sentence or shows that there
-    would be more.
+    `cut_off`: the length limit ended it, so it stops at its last sentence, else at its last whole
+    line, else it shows that there would be more.
     """
     whole = _HALF_CHARACTER.sub("", clean(text))
     if is_blank(whole):
         return ""
     if _FENCE not in whole:  # in code, blanks mean something
         whole = _BLANK_AT_LINE_END.sub("", _WIDE_BLANK.sub(" ", whole))
-    return defang(_rounded_off(whole) if cut_off else whole)
+    if cut_off:
+        is_line_whole = text.rstrip(" \t").endswith("\n")
+        whole = _rounded_off(whole, "\n" if is_line_whole else "")
+    return defang(whole)
 
 
 def defang(text: str) -> str:
@@ -59,17 +65,21 @@ def defang(text: str) -> str:
     return break_links(_MENTION.sub("@\u200b", text))
 
 
-def _rounded_off(text: str) -> str:
+def _rounded_off(text: str, line_end: str) -> str:
+    """`text`, after which there was `line_end`, up to the last place that is an end."""
     code_end = text.rfind(_FENCE) + len(_FENCE) if _FENCE in text else 0
     if text.count(_FENCE) % 2 == 1 or code_end == len(text):
         return text  # in the middle of code, which `split` closes, or at its end
     least = max(code_end, _MIN_KEPT_SHARE * len(text))
-    ends = [found.end() for found in _SENTENCE_END.finditer(text)]
-    if ends and ends[-1] >= least:
-        return text[: ends[-1]]
+    end = max(sentence_ends(text), default=0)
+    if end >= least:
+        return text[:end]
+    lines = without_open_end((text + line_end).rpartition("\n")[0].rstrip())
+    if len(lines) >= least and len(lines) > code_end:
+        return lines
     # The last word may be half a word; a text without spaces has none to leave out.
-    kept = re.sub(r"\s+\S*$", "", text).rstrip(",;:-–— ")
-    return f"{kept if len(kept) >= least else text}…"
+    kept = without_open_end(re.sub(r"\s+\S*$", "", text)).rstrip(",;:-–— ")
+    return f"{kept if len(kept) >= least else text.rstrip('.')}…"
 
 
 def split(text: str, limit: int = MESSAGE_LIMIT) -> list[str]:
@@ -186,9 +196,10 @@ def _rank(clusters: list[str], end: int) -> int:
     if before == "\n":
         return _PARAGRAPH if after == "\n" or clusters[end - 2 : end - 1] == ["\n"] else _LINE
     i = end - 1
-    while i > 0 and clusters[i] in _CLOSERS:
+    while i > 0 and clusters[i] in CLOSERS:
         i -= 1
-    if clusters[i] in _UNSPACED_STOPS or (after.isspace() and clusters[i] in _STOPS):
+    is_stop = clusters[i] in UNSPACED_STOPS or (after.isspace() and clusters[i] in STOPS)
+    if is_stop and ends_sentence("".join(clusters[: i + 1])):
         return _SENTENCE
     return _WORD if before.isspace() or after.isspace() else _NOWHERE
 

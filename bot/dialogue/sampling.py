@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from hashlib import sha256
 from math import isfinite
 
 from bot.errors import InvalidSettingError
@@ -37,7 +38,8 @@ BOUNDS: Mapping[str, Bound] = {
 }
 
 
-MIN_WARM_TOP_K = 20  # with one word to choose from, warmth would change nothing
+_MARKS = 2**12
+MIN_WARM_TOP_K = 20  # with few words to choose from, warmth would change little
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,8 @@ class SamplingParams:
     `no_repeat_own_ngram_size` at the bot's own earlier turns of the context, `dry_multiplier` at
     both; none of them looks at the member's words. An own size of 1 or 2 forbids words and pairs
     that every reply needs ("I", "you are"), and where a vocabulary cuts names or Korean letters
-    into several tokens even 4 spoils them: see EMBEDDED_SAMPLING in bot.settings.settings.
-    `seed` None draws a new seed for every reply.
+    into several tokens even 4 spoils them: see EMBEDDED in bot.dialogue.profiles.
+    `seed` None draws a new seed for every reply; of another each reply of a talk gets its own.
     Raises InvalidSettingError for a value outside BOUNDS: Discord's clients check typed
     ranges, a forged interaction does not.
     """
@@ -76,8 +78,22 @@ class SamplingParams:
         named = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in named.items() if value is not None}
 
+    @property
+    def has_chance(self) -> bool:
+        """Whether there is anything to draw: with a `top_k` of 1 the likeliest token is taken."""
+        return self.top_k != 1
+
+    def after(self, num_replies: int) -> "SamplingParams":
+        """The same for the reply after `num_replies` of the bot's: see seed_at."""
+        return self if self.seed is None else replace(self, seed=seed_at(self.seed, num_replies))
+
     def warmer(self) -> "SamplingParams":
-        """The same, drawn more freely and otherwise: for another try after an unfit reply."""
+        """The same, drawn more freely and otherwise: for another try after an unfit reply.
+
+        What leaves nothing to chance stays as it is.
+        """
+        if not self.has_chance:
+            return self
         return replace(
             self,
             temperature=min(self.temperature + 0.3, float(BOUNDS["temperature"].high)),
@@ -85,6 +101,28 @@ class SamplingParams:
             repetition_penalty=min(self.repetition_penalty + 0.1, 2.0),
             seed=None if self.seed is None else (self.seed + 1) % 2**31,
         )
+
+
+def seed_at(seed: int, num_replies: int) -> int:
+    """The seed of the reply after `num_replies` of the bot's on its path, where `seed` is set.
+
+    One number for a whole talk would begin its replies alike: the same chance meets the same
+    places. The first reply has `seed` itself; a later one 19 bits of a hash of both, and 12 bits
+    by which the number is known as made for this place, so that it gives itself there: set as the
+    seed, what /why shows brings the same reply.
+    """
+    if num_replies == 0 or seed % _MARKS == _mark(seed // _MARKS, num_replies):
+        return seed
+    base = _digest(seed, num_replies) % 2**19
+    return base * _MARKS + _mark(base, num_replies)
+
+
+def _mark(base: int, num_replies: int) -> int:
+    return _digest(base, num_replies) % _MARKS
+
+
+def _digest(*numbers: int) -> int:
+    return int.from_bytes(sha256(",".join(map(str, numbers)).encode()).digest()[:8])
 
 
 def check(name: str, value: Number) -> Number:
@@ -141,17 +179,31 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Defaults:
+    """The lowest layer: the `params` of a `profile` under what the owner has set (`chosen`)."""
+
+    params: SamplingParams
+    profile: str = ""
+    chosen: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class EffectiveParams:
-    """The SamplingParams in force, and the layer that each value comes from."""
+    """The SamplingParams in force, and the layer that each value comes from.
+
+    `profile` names the kind of model that the default of each of `assumed` was made for.
+    """
 
     params: SamplingParams
     layers: Mapping[str, Layer]
+    profile: str = ""
+    assumed: frozenset[str] = frozenset()
 
 
 Overrides = Mapping[Layer, Mapping[str, Number]]
 
 
-def resolve(defaults: SamplingParams, overrides: Overrides) -> EffectiveParams:
+def resolve(defaults: Defaults, overrides: Overrides) -> EffectiveParams:
     """Lay `overrides` over `defaults` in the order of Layer.
 
     A stored value that is out of bounds today (the bounds may have changed since) is left out.
@@ -163,4 +215,6 @@ def resolve(defaults: SamplingParams, overrides: Overrides) -> EffectiveParams:
             with suppress(InvalidSettingError):
                 values[name] = check(name, value)
                 layers[name] = layer
-    return EffectiveParams(replace(defaults, **values), layers)  # type: ignore[arg-type]
+    params = replace(defaults.params, **values)  # type: ignore[arg-type]  # by name
+    assumed = frozenset(BOUNDS) - values.keys() - defaults.chosen if defaults.profile else ()
+    return EffectiveParams(params, layers, defaults.profile, frozenset(assumed))

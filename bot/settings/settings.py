@@ -7,13 +7,16 @@ secret) and what is allowed.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from bot.dialogue.sampling import BOUNDS, SamplingParams
+from bot.dialogue.context import ContextBudget
+from bot.dialogue.profiles import DIALOGPT, EMBEDDED, Profile
+from bot.dialogue.sampling import BOUNDS, Defaults, SamplingParams
 from bot.errors import SeveralWrongSettingsError, WrongSettingsError
 from bot.settings.bot_token import is_bot_token
 from bot.settings.env_file import ENV_FILE, misspelt, read_variables
@@ -24,20 +27,6 @@ MODELS_FOLDER = DATA_FOLDER / "models"
 MAX_ID = 2**63 - 1  # Discord's ids fit a signed 64-bit column
 DISCORD_MODEL = "microsoft/DialoGPT-medium"
 EMBEDDED_MODEL = "embedded"  # the demonstration voice of the playground and the terminal
-# Its vocabulary of 2,048 cuts words small: a name is three tokens, and comes twice in a reply. An
-# own size of 4 would forbid the name it greeted with (asked for it, 42 % were answered right; 85 %
-# with 6, 88 % with 8, with 10 and without the ban) and cut Korean letters in two. 10 costs nothing.
-EMBEDDED_SAMPLING = {"no_repeat_ngram_size": 6, "no_repeat_own_ngram_size": 10}
-# It was trained on longer dialogues than DialoGPT. Asked for a name that it was told four exchanges
-# before, it is right 76 times of 80 with 14 turns and never with 8; from 20 on it talks nonsense.
-EMBEDDED_TURNS = 14
-# Those were short turns, and it never learned the places behind them. On 40 lines of people, 240
-# replies for each length of prompt: after up to 100 tokens a word of a reply's is an invented one
-# in 7 % of English replies and 17 % of Korean ones, up to 130 in 11 and 22 %, up to 150 in 11 and
-# 31 %, up to 170 in 18 and 46 %. A token of an English reply has, after the last three turns alone,
-# a mean log-probability of -0.33 up to 100, -0.51 up to 130, -1.2 up to 150, -3.7 up to 170: there
-# one in seven replies has no more than two words.
-EMBEDDED_TOKENS = 130
 DRIVERS = {  # what people write -> the asynchronous driver that the store needs
     "sqlite": "sqlite+aiosqlite",
     "postgres": "postgresql+asyncpg",
@@ -115,8 +104,8 @@ class Settings(BaseModel):
         "sqlite+aiosqlite:///data/banter.db"
     )
     history: Literal["channel", "member"] = "channel"
-    context_tokens: int = Field(default=256, ge=16, le=4096)
-    context_turns: int = Field(default=16, ge=1, le=200)
+    context_tokens: int = Field(default=DIALOGPT.budget.num_tokens, ge=16, le=4096)
+    context_turns: int = Field(default=DIALOGPT.budget.num_turns, ge=1, le=200)
     idle_minutes: int = Field(default=60, ge=0, le=525_600)
     temperature: float = _sampling("temperature")
     top_k: int = _sampling("top_k")
@@ -152,25 +141,23 @@ class Settings(BaseModel):
     log_format: Literal["text", "json"] = "text"
     dev_guild_id: Id | None = None
 
+    def defaults(self, profile: Profile) -> Defaults:
+        """The lowest layer: the values of `profile` under those that are set here."""
+        chosen = {name: getattr(self, name) for name in BOUNDS if name in self.model_fields_set}
+        return Defaults(replace(profile.sampling, **chosen), profile.name, frozenset(chosen))
+
+    def budget(self, profile: Profile) -> ContextBudget:
+        """What a prompt may hold: as `profile` has it, under what is set here."""
+        is_set, known = self.model_fields_set, profile.budget
+        return ContextBudget(
+            self.context_tokens if "context_tokens" in is_set else known.num_tokens,
+            self.context_turns if "context_turns" in is_set else known.num_turns,
+        )
+
     @property
     def sampling(self) -> SamplingParams:
-        """The default SamplingParams: the lowest layer."""
-        values = {name: getattr(self, name) for name in BOUNDS}
-        if self.model == EMBEDDED_MODEL:
-            values |= {k: v for k, v in EMBEDDED_SAMPLING.items() if k not in self.model_fields_set}
-        return SamplingParams(**values)
-
-    @property
-    def num_context_turns(self) -> int:
-        """`context_turns`; where it is not set, what the embedded model can follow."""
-        is_open = self.model == EMBEDDED_MODEL and "context_turns" not in self.model_fields_set
-        return EMBEDDED_TURNS if is_open else self.context_turns
-
-    @property
-    def num_context_tokens(self) -> int:
-        """`context_tokens`; where it is not set, what the embedded model can follow."""
-        is_open = self.model == EMBEDDED_MODEL and "context_tokens" not in self.model_fields_set
-        return EMBEDDED_TOKENS if is_open else self.context_tokens
+        """What a text is gone on with where no model was looked at."""
+        return self.defaults(EMBEDDED if self.model == EMBEDDED_MODEL else DIALOGPT).params
 
     @property
     def secrets(self) -> tuple[str, ...]:

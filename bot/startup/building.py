@@ -6,7 +6,6 @@ from bot.answering.conversation import Conversation
 from bot.answering.ports import HistoryStore, SamplingStore
 from bot.answering.reply_maker import ReplyMaker
 from bot.answering.text_completion import TextCompleter
-from bot.dialogue.context import ContextBudget
 from bot.startup.foundation import Foundation
 
 
@@ -14,11 +13,12 @@ def build_conversation(
     foundation: Foundation, history: HistoryStore, sampling: SamplingStore
 ) -> Conversation:
     """The conversation that is remembered in `history`."""
-    settings = foundation.settings
+    settings, profile = foundation.settings, foundation.profile
+    budget = settings.budget(profile)
     reply_maker = ReplyMaker(
         engine=foundation.engine,
         tokenizer=foundation.tokenizer,
-        budget=ContextBudget(settings.num_context_tokens, settings.num_context_turns),
+        budget=budget,
         deadline_seconds=settings.reply_seconds,
         is_blocked=foundation.is_blocked,
         reverse=foundation.reverse,
@@ -28,8 +28,8 @@ def build_conversation(
         erasures=foundation.erasures,
         history=history,
         sampling=sampling,
-        defaults=settings.sampling,
-        num_turns=settings.num_context_turns,
+        defaults=settings.defaults(profile),
+        num_turns=budget.num_turns,
         idle=timedelta(minutes=settings.idle_minutes) if settings.idle_minutes else None,
     )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from bot.answering.erasures import Erasures
 from bot.delivery.clocks import Clock, utc_now
 from bot.dialogue.blocked import load_blocked_words
+from bot.dialogue.profiles import DIALOGPT, Profile
 from bot.engine.checkpoints.checkpoint import license_of
 from bot.engine.checks import EngineLimits
 from bot.engine.opening import open_engine, open_tokenizer
@@ -21,6 +22,7 @@ from bot.paths import OpenedFile
 from bot.settings.settings import DATA_FOLDER, Settings
 from bot.startup.cores import divided_cores
 from bot.startup.model_folder import fetch_model, model_folder, must_be_fetched
+from bot.startup.model_profile import profile_of
 from bot.startup.reverse_model import (
     check_same_vocabulary,
     find_reverse_model,
@@ -41,6 +43,7 @@ class Foundation:
     `is_blocked` finds the words that BLOCKED_WORDS blocks; None: it is off.
     `license_id`: of the model, as its card names it (`mit`); empty where it names none.
     `database_file`: as it was opened; None for PostgreSQL.
+    `profile`: what is assumed of a model of its kind where the owner has set nothing.
     """
 
     settings: Settings
@@ -52,6 +55,7 @@ class Foundation:
     reverse: Engine | None = None
     license_id: str = ""
     database_file: OpenedFile | None = None
+    profile: Profile = DIALOGPT
 
 
 @asynccontextmanager
@@ -79,6 +83,8 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
         if reverse is not None:
             stack.push_async_callback(reverse.close)
         license_id = await asyncio.to_thread(license_of, folder)
+        profile = await asyncio.to_thread(profile_of, settings.model, folder)
+        _tell(settings, profile)
         yield Foundation(
             settings=settings,
             database=database,
@@ -89,7 +95,20 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
             reverse=reverse,
             license_id=license_id,
             database_file=database_file,
+            profile=profile,
         )
+
+
+def _tell(settings: Settings, profile: Profile) -> None:
+    values, budget = settings.defaults(profile).params.values(), settings.budget(profile)
+    logger.info(
+        "The defaults are those of the profile %s, under what .env says: %s; contexts of %d turns "
+        "and %d tokens.",
+        profile.name,
+        ", ".join(f"{name} {value:g}" for name, value in values.items()),
+        budget.num_turns,
+        budget.num_tokens,
+    )
 
 
 async def open_store(settings: Settings) -> Database:

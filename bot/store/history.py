@@ -16,7 +16,7 @@ from sqlalchemy import (
 
 from bot.answering.ports import Draft, Head, ScopeStatus, Standing
 from bot.dialogue.sampling import Place
-from bot.dialogue.turn import Exchange, Scope, Turn
+from bot.dialogue.turn import Exchange, Role, Scope, Turn
 from bot.store.database.database import Database
 from bot.store.database.rows import TURN_COLUMNS, Clock, scope_columns, turn_of, utc_now
 from bot.store.database.tables import conversation, inbox, reply_message, turn
@@ -82,6 +82,15 @@ class SqlHistory:
         return await self._database.read(
             lambda connection: path_of(connection, turn_id, num_turns, cipher)
         )
+
+    async def num_replies(self, turn_id: int) -> int:
+        """How many of the bot's turns the path to the turn has, the turn and blank ones counted.
+
+        The whole path is walked.
+        """
+        on_path = turn.c.id.in_(path_from(turn_id, start_id=0))
+        query = select(func.count()).where(on_path, turn.c.role == Role.BOT)
+        return await self._database.read(lambda connection: connection.scalar(query) or 0)
 
     async def remember(self, draft: Draft, expected: Head) -> Exchange:
         """Store an exchange, its candidates and the inbox row's next state in one transaction.

@@ -23,7 +23,7 @@ from bot.delivery.facts import Facts
 from bot.delivery.look_back import LookBack
 from bot.delivery.outbox import Outbox
 from bot.dialogue.blocked import is_blocked
-from bot.dialogue.context import ContextBudget
+from bot.dialogue.profiles import DIALOGPT
 from bot.settings.settings import Settings
 from bot.store.database.database import Database
 from bot.store.fact_file import FactFile
@@ -112,8 +112,8 @@ def build_services(
         reply_maker=_reply_maker(engine, settings),
         history=history,
         sampling=sampling,
-        defaults=settings.sampling,
-        num_turns=settings.num_context_turns,
+        defaults=settings.defaults(DIALOGPT),
+        num_turns=settings.budget(DIALOGPT).num_turns,
         idle=timedelta(minutes=settings.idle_minutes),
     )
     admission, catch_up = Admission(limits_of(settings)), settings.catch_up_minutes
@@ -157,7 +157,7 @@ def _reply_maker(engine: ScriptedEngine, settings: Settings) -> ReplyMaker:
     return ReplyMaker(
         engine=engine,
         tokenizer=InlineTokenizerThread(),
-        budget=ContextBudget(settings.num_context_tokens, settings.num_context_turns),
+        budget=settings.budget(DIALOGPT),
         deadline_seconds=settings.reply_seconds,
     )
 

@@ -140,7 +140,7 @@ async def test_bare_settings_lists_every_value_privately(tmp_path: Path) -> None
             "min_p": ("0.1", "you"),
         }
         for name in BOUNDS:
-            value, layer = expected.get(name, ("", "default"))
+            value, layer = expected.get(name, ("", "default (dialogpt)"))
             assert line_of(text, name).endswith(layer)
             assert value in line_of(text, name)
 

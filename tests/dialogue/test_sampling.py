@@ -2,21 +2,24 @@ import math
 from dataclasses import fields
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bot.dialogue.sampling import (
     BOUNDS,
     PRESETS,
+    Defaults,
     Layer,
     Number,
     SamplingParams,
     check,
     resolve,
+    seed_at,
 )
 from bot.errors import InvalidSettingError
 
 names = st.sampled_from(sorted(BOUNDS))
+SEEDS_OF_ONE = [1, 855711902, 670523772, 544401254]
 
 
 @st.composite
@@ -115,7 +118,8 @@ def test_presets_set_the_same_values_so_that_one_replaces_another() -> None:
 
 @given(st.lists(sound_items(), max_size=6).map(dict))
 def test_warmer_is_freer_and_within_the_bounds(values: dict[str, Number]) -> None:
-    params = SamplingParams(**values)  # type: ignore[arg-type]  # by name
+    params = SamplingParams(**{"top_k": 2, **values})  # type: ignore[arg-type]  # by name
+    assume(params.has_chance)
     warmer = params.warmer()
     assert params.temperature <= warmer.temperature <= 2
     assert params.repetition_penalty <= warmer.repetition_penalty <= 2
@@ -124,9 +128,17 @@ def test_warmer_is_freer_and_within_the_bounds(values: dict[str, Number]) -> Non
     assert warmer.top_k == 0 if params.top_k == 0 else warmer.top_k >= max(params.top_k, 20)
 
 
+def test_what_leaves_nothing_to_chance_is_not_made_warmer() -> None:
+    greedy = SamplingParams(**PRESETS["deterministic"], seed=3)  # type: ignore[arg-type]  # by name
+    assert greedy.warmer() == greedy
+    assert SamplingParams(top_k=2).warmer() != SamplingParams(top_k=2)
+    chanceless = {name for name in PRESETS if PRESETS[name]["top_k"] == 1}
+    assert chanceless == {"deterministic"}
+
+
 def test_later_layers_win_and_say_where_a_value_comes_from() -> None:
     effective = resolve(
-        SamplingParams(),
+        Defaults(SamplingParams()),
         {
             Layer.MEMBER: {"temperature": 0.3},
             Layer.SERVER: {"temperature": 1.5, "top_k": 10},
@@ -142,7 +154,7 @@ def test_later_layers_win_and_say_where_a_value_comes_from() -> None:
 
 def test_a_stored_value_that_is_out_of_bounds_today_is_left_out() -> None:
     stored: dict[str, Number] = {"temperature": 9.0, "gone": 1, "top_k": 5}
-    effective = resolve(SamplingParams(), {Layer.SERVER: stored})
+    effective = resolve(Defaults(SamplingParams()), {Layer.SERVER: stored})
     assert effective.params == SamplingParams(top_k=5)
     assert effective.layers["temperature"] is Layer.DEFAULT
 
@@ -152,9 +164,43 @@ def test_every_value_is_that_of_the_layer_it_names(
     layers: dict[Layer, dict[str, Number]],
 ) -> None:
     defaults = SamplingParams()
-    effective = resolve(defaults, layers)
+    effective = resolve(Defaults(defaults), layers)
     for name, layer in effective.layers.items():
         named = layers.get(layer, {}).get(name, getattr(defaults, name))
         assert getattr(effective.params, name) == named
         later = list(Layer)[list(Layer).index(layer) + 1 :]
         assert not any(name in layers.get(above, {}) for above in later)
+
+
+seeds = st.integers(0, 2**31 - 1)
+num_before = st.integers(0, 5000)
+
+
+@given(seeds, num_before)
+def test_the_seed_of_a_reply_is_a_seed_and_gives_itself_at_its_place(seed: int, count: int) -> None:
+    found = seed_at(seed, count)
+    assert check("seed", found) == found
+    assert seed_at(found, count) == found
+
+
+@given(seeds)
+def test_the_first_reply_has_the_seed_that_was_set(seed: int) -> None:
+    assert seed_at(seed, 0) == seed
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 42, 2**31 - 1])
+def test_no_two_replies_of_a_talk_have_one_seed(seed: int) -> None:
+    assert len({seed_at(seed, count) for count in range(200)}) == 200
+
+
+def test_two_seeds_make_two_talks() -> None:
+    for count in range(1, 20):
+        assert len({seed_at(seed, count) for seed in range(10)}) == 10
+
+
+def test_a_seed_means_the_same_in_every_version() -> None:
+    """An owner's SEED was chosen for the talks that it gives."""
+    assert [seed_at(1, count) for count in range(4)] == SEEDS_OF_ONE
+    seeded, open_one = SamplingParams(seed=1), SamplingParams()
+    assert [seeded.after(count).seed for count in range(4)] == SEEDS_OF_ONE
+    assert open_one.after(3) == open_one

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from bot.dialogue.context import ContextBudget
+from bot.dialogue.profiles import CHAT
+from bot.dialogue.profiles import EMBEDDED as VOICE
 from bot.dialogue.sampling import SamplingParams
 from bot.dialogue.turn import Role, Turn
 from bot.engine.checkpoints.checkpoint import EMBEDDED
@@ -148,7 +150,8 @@ def test_a_preset_and_values_over_it_make_the_params() -> None:
     params = parse_params("deterministic", ["top_k=3", "no_repeat_ngram_size=4"])
     assert (params.temperature, params.top_k, params.no_repeat_ngram_size) == (0.1, 3, 4)
     assert parse_params(None, []) == SamplingParams()
-    assert parse_params(None, [], "embedded").no_repeat_ngram_size == 6
+    assert parse_params(None, [], VOICE).no_repeat_ngram_size == 6
+    assert parse_params("focused", [], CHAT).max_new_tokens == 256
     for wrong in ("top_k", "top_k=many", "top_k=-1", "heat=3"):
         with pytest.raises(InputError, match=f"--set {wrong} is not NAME=VALUE"):
             parse_params(None, [wrong])
@@ -206,9 +209,9 @@ def test_candidates_are_ranked_as_the_run_says(
     assert "nothing is ranked" in capsys.readouterr().err
 
 
-def test_the_embedded_model_sees_as_much_as_the_bot_lets_it() -> None:
-    assert limits_for("embedded") == ContextBudget(130, 14)
-    assert limits_for("a/folder") == LIMITS == ContextBudget(256, 16)
+def test_a_model_sees_as_much_as_the_bot_lets_it(tiny_model: Path) -> None:
+    assert limits_for("embedded", None) == ContextBudget(130, 14)
+    assert limits_for(str(tiny_model), None) == LIMITS == ContextBudget(256, 16)
 
 
 @pytest.mark.parametrize("guards", ["on", "off"])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.dialogue.sampling import BOUNDS, Layer, Overrides, SamplingParams, resolve
+from bot.dialogue.sampling import BOUNDS, Defaults, Layer, Overrides, SamplingParams, resolve
 from bot.rendering.columns import aligned, width
 from bot.rendering.settings_table import settings_rows, written
 
@@ -13,7 +13,7 @@ DEFAULTS = SamplingParams()
 
 def listed(params: SamplingParams, overrides: Overrides | None = None) -> dict[str, list[str]]:
     """Value and layer of each row, by the setting's name."""
-    rows = settings_rows(resolve(params, overrides or {}), "en-US")
+    rows = settings_rows(resolve(Defaults(params), overrides or {}), "en-US")
     return {name: cells for name, *cells in rows}
 
 
@@ -30,6 +30,14 @@ def test_every_value_is_listed_with_the_layer_it_comes_from() -> None:
     assert rows["temperature"] == ["0.6", "this channel"]
     assert rows["min_p"] == ["0.2", "you"]
     assert rows["max_new_tokens"] == ["64", "default"]
+
+
+def test_a_default_names_the_kind_of_model_it_is_for_unless_the_owner_has_set_it() -> None:
+    defaults = Defaults(DEFAULTS, "chat", frozenset({"top_k"}))
+    rows = settings_rows(resolve(defaults, {Layer.MEMBER: {"min_p": 0.2}}), "en-US")
+    origins = {name: origin for name, _, origin in rows[1:]}
+    assert (origins.pop("top_k"), origins.pop("min_p")) == ("default", "you")
+    assert set(origins.values()) == {"default (chat)"}
 
 
 def test_a_value_that_switches_a_step_off_says_so() -> None:
@@ -60,7 +68,7 @@ def test_no_seed_reads_as_a_new_one_each_time() -> None:
 
 @pytest.mark.parametrize("locale", ["en-US", "ko"])
 def test_columns_stand_under_each_other(locale: str) -> None:
-    table = aligned(settings_rows(resolve(DEFAULTS, {}), locale)).splitlines()[1:]
+    table = aligned(settings_rows(resolve(Defaults(DEFAULTS), {}), locale)).splitlines()[1:]
     longest = max(map(width, BOUNDS))
     assert len({line[longest : longest + 2] for line in table}) == 1
     assert all(line[longest + 2] != " " for line in table)

@@ -18,12 +18,7 @@ from tests.discord_server.platform import token_of
 EXAMPLE = Path(__file__).parent.parent.parent / ".env.example"
 TOKEN = token_of(123456789012345678)
 NO_FILE = Path("/nonexistent/.env")
-OF_THE_MODEL = {
-    "CONTEXT_TOKENS",
-    "CONTEXT_TURNS",
-    "NO_REPEAT_NGRAM_SIZE",
-    "NO_REPEAT_OWN_NGRAM_SIZE",
-}
+OF_THE_MODEL = {"CONTEXT_TOKENS", "CONTEXT_TURNS", *map(str.upper, BOUNDS)}
 
 
 def load(**variables: str) -> Settings:
@@ -270,7 +265,12 @@ def test_a_copy_of_the_example_leaves_the_embedded_model_what_it_needs() -> None
     copied = load_settings({}, EXAMPLE, default_model=EMBEDDED_MODEL)
     untouched = load_settings({}, NO_FILE, default_model=EMBEDDED_MODEL)
     assert copied.sampling == untouched.sampling != load().sampling
-    assert copied.num_context_turns == untouched.num_context_turns
+
+
+def test_the_embedded_model_may_say_a_name_twice() -> None:
+    assert Settings(model=EMBEDDED_MODEL).sampling.no_repeat_ngram_size == 6
+    assert Settings(model=EMBEDDED_MODEL, no_repeat_ngram_size=3).sampling.no_repeat_ngram_size == 3
+    assert Settings().sampling.no_repeat_ngram_size == 3
 
 
 def test_the_embedded_model_may_say_in_a_later_turn_whom_it_greeted() -> None:

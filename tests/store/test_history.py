@@ -43,6 +43,21 @@ async def test_the_path_holds_the_exchanges_oldest_first(history: SqlHistory) ->
     assert path[2:] == [last.user, last.bot]
 
 
+async def test_all_replies_of_a_path_are_counted_also_those_that_are_blank(
+    history: SqlHistory,
+) -> None:
+    first = await talk(history, said(1))
+    second = await talk(history, said(2))
+    last = await talk(history, said(3))
+    branch = await talk(history, said(4), parent_id=first.bot.turn_id)
+    await history.withdraw([2])
+    counts = [
+        await history.num_replies(turn.turn_id)
+        for turn in (first.user, first.bot, second.user, last.bot, branch.bot)
+    ]
+    assert counts == [0, 1, 1, 3, 2]
+
+
 async def test_the_head_is_the_newest_bot_turn(history: SqlHistory, clock: Clock) -> None:
     clock.move(minutes=3)
     exchange = await talk(history, said(1))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.dialogue.sampling import Layer, Place, SamplingParams, resolve
+from bot.dialogue.sampling import Defaults, Layer, Place, SamplingParams, resolve
 from bot.errors import InvalidSettingError
 from bot.store.database.database import Database
 from bot.store.sampling import SqlSampling
@@ -68,7 +68,7 @@ async def test_numbers_come_back_in_their_kind_and_in_full(sampling: SqlSampling
     assert repr(dict(sorted(stored.items()))) == repr(
         {"min_p": 0.1, "seed": 2**31 - 1, "temperature": 1.0}
     )
-    effective = resolve(SamplingParams(), await sampling.overrides(HERE))
+    effective = resolve(Defaults(SamplingParams()), await sampling.overrides(HERE))
     assert effective.params.seed == 2**31 - 1
     assert effective.layers["seed"] is Layer.SERVER
 

@@ -1,6 +1,7 @@
 """What the console answers, and what it leaves behind at the prompt."""
 
 import asyncio
+import re
 import signal
 import sqlite3
 from contextlib import closing
@@ -180,3 +181,25 @@ def test_a_pipe_understands_the_commands_and_says_none_of_them_to_the_model(
         "There's no command /nonsense: the commands are /reset, /settings, /why, /help, /quit.\n"
     )
     assert exit_code == EXIT_UNANSWERED
+
+
+def test_the_seed_that_why_shows_brings_the_same_reply_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = ["hello there", "what do you like to do?", "tell me more", "and your friends?"]
+    settings = Settings(model="embedded", database_url=DATABASE_URL, seed=1, max_new_tokens=16)
+    with asyncio.Runner() as runner, _open_console(runner, settings, "en") as console:
+
+        def seed_of_the_last() -> str:
+            shown = re.search(r"seed (\d+)", runner.run(console.command("/why")))
+            assert shown is not None
+            return shown[1]
+
+        replies = [runner.run(console.respond(line)) for line in lines]
+        last = seed_of_the_last()
+        runner.run(console.command("/reset"))
+        assert [runner.run(console.respond(line)) for line in lines[:-1]] == replies[:-1]
+        runner.run(console.command(f"/settings seed {last}"))
+        assert runner.run(console.respond(lines[-1])) == replies[-1]
+        assert seed_of_the_last() == last != "1"

@@ -1,0 +1,1 @@
+"""What is known of English and Korean: ends of sentences, words that mean something, questions."""

@@ -31,12 +31,14 @@ class _Report:
     """A fact that is not done with.
 
     While messages of `under_way` are being answered, their exchanges may still be stored: the
-    fact is repeated when they are through. `is_due`: it does not stand now.
+    fact is repeated when they are through. `is_due`: it does not stand now. `has_failed`: since
+    the store is away.
     """
 
     fact: Fact
     under_way: set[int]
     is_due: bool = True
+    has_failed: bool = False
 
 
 class Facts:
@@ -131,13 +133,13 @@ class Facts:
 
     async def _try_at_once(self, reports: Sequence[_Report]) -> bool | None:
         """Whether anything was kept of what is reported; None where the store is away."""
-        if self._is_away:
-            return None
-        async with self._one_at_a_time:
-            if self._is_away:  # those before it have found it so
-                return None
-            with suppress(StoreUnavailableError):
-                return await self._settle(reports)
+        if not self._is_away:
+            async with self._one_at_a_time:
+                if not self._is_away:  # else those before it have found it so
+                    with suppress(StoreUnavailableError):
+                        return await self._settle(reports)
+        for report in reports:
+            report.has_failed = True
         return None
 
     def _entered(self, facts: Sequence[Fact], under_way: set[int]) -> Iterator[_Report]:
@@ -169,12 +171,16 @@ class Facts:
             were_kept = await self._apply([one.fact for one in asked])
         except StoreUnavailableError:
             self._is_away = True
+            for report in asked:
+                report.has_failed = True
             raise
         except Exception:
             for report in asked:  # a fault of ours: it would come again and again
                 self._reports.pop(report.fact.subject, None)
             raise
         self._is_away = False
+        for report in asked:
+            report.has_failed = False
         for report, was_under_way in zip(asked, were_under_way, strict=True):
             # An edit that was known to the store is in what an exchange is made of.
             is_known_edit = were_kept and report.fact.kind is FactKind.REVISE
@@ -242,7 +248,8 @@ class Facts:
     def _tell(self) -> None:
         """Let no reply be made of words that should be gone."""
         messages = (FactKind.WITHDRAW, FactKind.REVISE)
-        self._erasures.are_due = any(one.fact.kind in messages for one in self._due())
+        failed = (one for one in self._due() if one.has_failed)
+        self._erasures.are_due = any(one.fact.kind in messages for one in failed)
 
     async def _save(self) -> None:
         """Leave what is due to the next start, too: a write runs to its end."""

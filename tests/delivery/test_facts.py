@@ -84,6 +84,23 @@ async def test_a_deletion_is_repeated_when_the_database_can_be_written_again(
     assert rooms.erasures.num == 2
 
 
+async def test_a_memory_that_takes_each_change_is_used_while_it_does(database: Database) -> None:
+    """What is being changed is not away: only a change that failed keeps the memory out."""
+    rooms = Rooms(database, pause=Gate())
+    seen: list[bool] = []
+
+    async def change(message_id: int) -> None:
+        await rooms.facts.withdraw([message_id])
+        seen.append(rooms.erasures.are_due)
+
+    await asyncio.gather(*(change(message_id) for message_id in range(1, 6)))
+    assert seen == [False] * 5
+    await talk(rooms.history, said("old words", 9))
+    with held_by_another(database):
+        await rooms.facts.revise(9, "newer words")
+        assert rooms.erasures.are_due
+
+
 async def test_of_two_edits_the_newer_one_counts_and_a_deletion_is_final(
     database: Database,
 ) -> None:

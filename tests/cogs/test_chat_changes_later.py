@@ -1,9 +1,7 @@
 """What Discord reports once reaches what is stored, also where the database is held just then."""
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from bot.dialogue.turn import Scope
 from bot.store.database.database import Database
 from bot.store.upkeep.opening import open_database
 from tests.cogs.stage import Stage
+from tests.delivery.holding import held_by_another
 
 
 @pytest.fixture
@@ -25,17 +24,6 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     )
     yield database
     await database.close()
-
-
-@contextmanager
-def held_by_another(database: Database) -> Iterator[None]:
-    """Another program writes, and has not finished."""
-    other = sqlite3.connect(database.address.path or "", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        other.close()
 
 
 async def refused(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,9 +1,8 @@
 """What Discord reports once, while another program holds the database; over a stop and a start."""
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from bot.dialogue.turn import Exchange
 from bot.store.database.database import Database
 from bot.store.database.tables import turn
 from bot.store.upkeep.opening import open_database
+from tests.delivery.holding import held_by_another
 from tests.rooms import CHANNEL, Rooms, answered, idle, said, settled
 from tests.store.talk import count, talk, texts
 
@@ -30,17 +30,6 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     )
     yield database
     await database.close()
-
-
-@contextmanager
-def held_by_another(database: Database) -> Iterator[None]:
-    """Another program writes, and has not finished."""
-    other = sqlite3.connect(database.address.path or "", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        other.close()
 
 
 class Gate:

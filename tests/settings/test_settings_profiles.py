@@ -39,4 +39,4 @@ def test_the_defaults_in_the_documents_are_those_of_dialogpt() -> None:
     )
     budget = ContextBudget(fields["context_tokens"].default, fields["context_turns"].default)
     assert budget == DIALOGPT.budget == BASE.budget == ContextBudget(256, 16)
-    assert EMBEDDED.budget == ContextBudget(256, 14)
+    assert EMBEDDED.budget == ContextBudget(130, 14)

@@ -9,7 +9,7 @@ SOURCES := pyproject.toml constraints.txt
 
 help:
 	@echo "make run      set up, then run the bot (python -m bot)"
-	@echo "make test     the tests"
+	@echo "make test     the tests, on two cores"
 	@echo "make check    ruff, mypy, and the rules of the project"
 	@echo "make soak     many random crashes of a real bot: takes long"
 	@echo "make bench    the benchmarks"
@@ -23,7 +23,7 @@ run: $(VENV)/run.stamp
 	@$(BIN)/python -m bot
 
 test: $(VENV)/dev.stamp
-	$(BIN)/pytest -n 3 -m "not soak"
+	$(BIN)/pytest -n 2 -m "not soak"
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .

@@ -1,6 +1,6 @@
 """SIGTERM and kill -9 at random moments: nobody waits for ever, and nobody is answered twice.
 
-Three moments each in `make test`; a hundred each in `make soak`, which prints what it saw.
+Two moments each in `make test`; a hundred each in `make soak`, which prints what it saw.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from tests.discord_server.faults import Hold, When
 from tests.discord_server.state import Message
 from tests.whole_bot.home import Home
 
-FEW, MANY = 3, 100
+FEW, MANY = 2, 100
 STOP_SECONDS = 10.0
 # Long enough to be hit while it is drawn; the window of the tiny model bounds it.
 SLOW = {"MAX_NEW_TOKENS": "96", "NUM_CANDIDATES": "4"}

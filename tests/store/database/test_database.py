@@ -143,7 +143,10 @@ async def test_cancelling_in_the_middle_of_anything_poisons_nothing(
 async def test_cancelling_everything_as_a_loop_that_ends_poisons_nothing(
     database: Database, history: SqlHistory, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Then the tasks that units of work run in are cancelled, too."""
+    """Then the tasks that units of work run in are cancelled, too.
+
+    One whose rollback is cancelled has its connection dropped by the pool, which says so.
+    """
     before = set(threading.enumerate())
     for steps in range(0, 60, 2):
         talking = [
@@ -159,7 +162,8 @@ async def test_cancelling_everything_as_a_loop_that_ends_poisons_nothing(
     await talk(history, said(1000))
     await database.close()
     check_threads_ended(before)
-    assert caplog.text == ""
+    told = {one.getMessage() for one in caplog.records}
+    assert told <= {"Exception during reset or similar"}
 
 
 async def test_twenty_writers_at_once_all_succeed(history: SqlHistory) -> None:

@@ -23,7 +23,7 @@ run: $(VENV)/run.stamp
 	@$(BIN)/python -m bot
 
 test: $(VENV)/dev.stamp
-	$(BIN)/pytest -n 2 -m "not soak"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not soak"
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .

@@ -7,7 +7,7 @@ import pytest
 
 from tests.whole_bot.home import Home
 
-NUM_MESSAGES = 3  # of each person
+NUM_MESSAGES = 2  # of each person
 ALL_SECONDS = 60.0
 # Some replies take long enough for typing to be shown.
 ENV = {"MIN_NEW_TOKENS": "16", "MAX_NEW_TOKENS": "24", "MAX_QUEUE": "200"}

@@ -18,7 +18,7 @@ from bot.errors import ChatError, StoreUnavailableError
 from bot.ports import ServerStore
 from bot.texts import FALLBACK_LANGUAGE, explain
 from cogs._discord.fence import our_permissions
-from cogs._discord.outgoing import NO_PINGS, Outgoing
+from cogs._discord.outgoing import ANY_FAILURE, NO_PINGS, Outgoing
 from cogs._discord.refusals import NO_HISTORY, closes_channel, is_gone, is_limit
 from cogs._discord.rests import Rests
 
@@ -34,8 +34,6 @@ NUM_SEARCHED = 100  # messages after a question among which its answer is looked
 NUM_NOTICES = 4096  # of which the ids are kept
 
 NETWORK_ERRORS = (aiohttp.ClientError, OSError)
-# A RuntimeError is what aiohttp raises once its session is closed.
-ANY_FAILURE = (discord.DiscordException, aiohttp.ClientError, OSError, RuntimeError)
 
 
 class DiscordCourier:

@@ -7,12 +7,11 @@ bot, or a thread that was archived: Discord is asked, a few at each start.
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
-import aiohttp
 import discord
 
 from bot.errors import StoreUnavailableError
 from bot.ports import BOT_ITSELF, KeptChannel, ServerStore
-from cogs._discord.outgoing import Outgoing
+from cogs._discord.outgoing import ANY_FAILURE, Outgoing
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +21,6 @@ CURSOR = "asked_for_channel"  # the last one that was asked for: the next start 
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes, JSON error codes
 UNKNOWN_CHANNEL = 10003
 MISSING_ACCESS = 50001
-TROUBLES = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError, RuntimeError)
 
 
 class LostChannels:
@@ -53,7 +51,7 @@ class LostChannels:
                 await self._ask(channel_id, unseen)
         except StoreUnavailableError:
             logger.debug("Channels that are gone are looked for at the next start.")
-        except TROUBLES as trouble:
+        except ANY_FAILURE as trouble:
             name = type(trouble).__name__
             logger.debug("Channels that are gone are looked for at the next start: %s.", name)
 

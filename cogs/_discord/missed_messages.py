@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import aiohttp
 import discord
 
 from bot.delivery.clocks import Clock
@@ -16,15 +15,13 @@ from bot.dialogue.turn import Utterance
 from bot.errors import StoreUnavailableError
 from bot.settings.settings import Settings
 from cogs._discord.convert import is_for_us, utterance_of
-from cogs._discord.outgoing import Outgoing
+from cogs._discord.outgoing import ANY_FAILURE, REFUSALS, Outgoing
 
 logger = logging.getLogger(__name__)
 
 NUM_REQUESTS = 50  # at most, for all that is read
 PATIENCE_SECONDS = 30.0  # replies wait so long at most
 PAGE = 100  # messages; Discord gives no more at once
-REFUSALS = (discord.NotFound, discord.Forbidden, discord.InvalidData)
-TROUBLES = (discord.DiscordException, aiohttp.ClientError, OSError, RuntimeError)
 
 Channel = discord.abc.Messageable
 Obstacle = Callable[[discord.Message], str | None]
@@ -72,7 +69,7 @@ class MissedMessages:
             logger.info("Looking back ended after %s requests.", NUM_REQUESTS)
         except StoreUnavailableError:
             return  # where to look is not known
-        except TROUBLES as error:
+        except ANY_FAILURE as error:
             logger.warning("Looking back was broken off: %s", error or type(error).__name__)
         try:
             await self._look_back.take_in(missed)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
+import aiohttp
 import discord
 
 from bot.client.global_limit import GlobalLimit
@@ -19,6 +20,10 @@ from bot.client.way_out import WayOut
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 NO_PINGS = discord.AllowedMentions.none()  # said again with everything that goes out
+# Of a request: a RuntimeError is what aiohttp raises once its session is closed.
+ANY_FAILURE = (discord.DiscordException, aiohttp.ClientError, OSError, RuntimeError)
+# What Discord says of a place that the bot cannot see, or that is gone.
+REFUSALS = (discord.NotFound, discord.Forbidden, discord.InvalidData)
 ANSWER_SECONDS = 3.0  # an interaction that is not acknowledged by then is over
 CALM_SECONDS = 60.0  # without typing after a global rate limit
 

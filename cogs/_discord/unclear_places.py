@@ -7,17 +7,15 @@ from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import aiohttp
 import discord
 
-from cogs._discord.outgoing import Outgoing
+from cogs._discord.outgoing import ANY_FAILURE, REFUSALS, Outgoing
 
 logger = logging.getLogger(__name__)
 
 MEMORY_SECONDS = 60.0  # a thread may be locked or moved meanwhile
 NUM_PLACES = 1000
 WITH_MESSAGES = (discord.TextChannel, discord.VoiceChannel, discord.StageChannel, discord.Thread)
-TROUBLES = (discord.RateLimited, discord.HTTPException, aiohttp.ClientError, OSError)
 
 
 class UnclearPlaces:
@@ -40,7 +38,7 @@ class UnclearPlaces:
         self._asked: OrderedDict[int, tuple[float, discord.Thread | None]] = OrderedDict()
 
     def is_unclear(self, message: discord.Message) -> bool:
-        """Whether `message` has to wait for `clear`, or for one before it in its channel."""
+        """Whether `message` has to wait for `cleared`, or for one before it in its channel."""
         is_unknown = isinstance(message.channel, discord.PartialMessageable)
         return message.channel.id in self._waiting or (is_unknown and message.guild is not None)
 
@@ -77,10 +75,10 @@ class UnclearPlaces:
             return thread
         try:
             found = await self._outgoing.run(self._client.fetch_channel(channel_id))
-        except (discord.NotFound, discord.Forbidden, discord.InvalidData) as error:
+        except REFUSALS as error:
             logger.debug("Discord does not tell what channel %s is: %s", channel_id, error)
             found = None
-        except TROUBLES as error:
+        except ANY_FAILURE as error:
             logger.debug("What channel %s is could not be asked: %s", channel_id, error)
             return None  # the next message asks again
         thread = found if isinstance(found, discord.Thread) else None

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 NUM_REQUESTS = 50  # at most, for all that is read
 PATIENCE_SECONDS = 30.0  # replies wait so long at most
 PAGE = 100  # messages; Discord gives no more at once
+NUM_PAGES = 5  # of one place: where others talk a lot, that must not be all that is read
 
 Channel = discord.abc.Messageable
 Obstacle = Callable[[discord.Message], str | None]
@@ -121,16 +122,19 @@ class MissedMessages:
         return found
 
     async def _written_in(self, channel: Channel, since: datetime) -> list[discord.Message]:
-        """The messages since a moment, oldest first."""
+        """The newest messages, back to a moment, or as far as NUM_PAGES go.
+
+        The newest pages first: what came after a message that is read, our answer to it too, is
+        then read as well.
+        """
         messages: list[discord.Message] = []
-        after: datetime | discord.Message = since
-        while True:
+        for _ in range(NUM_PAGES):
             self._count()
-            page = await self._outgoing.run(_page(channel, after))
+            page = await self._outgoing.run(_page(channel, messages[-1] if messages else None))
             messages += page
-            if len(page) < PAGE:
-                return messages
-            after = page[-1]
+            if len(page) < PAGE or page[-1].created_at < since:
+                break
+        return [message for message in messages if message.created_at >= since]
 
     async def _ask_roles(self, message: discord.Message) -> None:
         """Put the member in the place of the author: a message that is read names no roles."""
@@ -150,5 +154,5 @@ class MissedMessages:
         self._requests_left -= 1
 
 
-async def _page(channel: Channel, after: datetime | discord.Message) -> list[discord.Message]:
-    return [one async for one in channel.history(limit=PAGE, after=after, oldest_first=True)]
+async def _page(channel: Channel, before: discord.Message | None) -> list[discord.Message]:
+    return [one async for one in channel.history(limit=PAGE, before=before)]

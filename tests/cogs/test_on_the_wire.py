@@ -247,3 +247,24 @@ async def test_a_reply_passes_although_its_typing_met_a_global_limit(
     assert await line.replies(1) == ["reply two one"]
     line.ask("again")
     assert len(await line.replies(2)) == 2
+
+
+async def test_a_channel_where_others_talk_a_lot_does_not_use_up_the_look_back(line: Line) -> None:
+    """Its newest pages are read, and the other channels too."""
+    other = line.server.add_channel(line.guild, "other")
+    line.server.say(other, line.ada, "hello", mention_bot=True)
+    await line.server.wait_replies(other)
+    line.ask()
+    await line.replies(1)
+    line.server.gateway.accepts = False
+    line.server.gateway.drop()
+    line.server.gateway.forget_sessions()
+    elsewhere = line.server.say(other, line.ada, "are you there?", mention_bot=True)
+    for _ in range(51 * 100):
+        line.server.say(line.general, line.ada, "not for the bot")
+    newest = line.ask("just now")
+    line.server.gateway.accepts = True
+    await line.server.wait_replies(other, 2)
+    await line.replies(2)
+    answered = [line.server.replies(one)[1].reference for one in (other, line.general)]
+    assert [one.message_id for one in answered if one] == [elsewhere, newest]

@@ -15,10 +15,11 @@ from sqlalchemy import (
 )
 
 from bot.answering.ports import Draft, Head, ScopeStatus, Standing
+from bot.delivery.clocks import Clock, utc_now
 from bot.dialogue.sampling import Place
 from bot.dialogue.turn import Exchange, Role, Scope, Turn
 from bot.store.database.database import Database
-from bot.store.database.rows import TURN_COLUMNS, Clock, scope_columns, turn_of, utc_now
+from bot.store.database.rows import TURN_COLUMNS, scope_columns, turn_of
 from bot.store.database.tables import conversation, inbox, reply_message, turn
 from bot.store.exchange import Storing, ensure_conversation, next_epoch
 from bot.store.inbox import State

@@ -20,11 +20,12 @@ from sqlalchemy import (
     update,
 )
 
+from bot.delivery.clocks import Clock, utc_now
 from bot.delivery.ports import InboxEntry, Spot
 from bot.dialogue.turn import Scope, Utterance
 from bot.store.database.crypto import Cipher
 from bot.store.database.database import Database
-from bot.store.database.rows import NO_ID, Clock, insert_new, scope_columns, utc_now
+from bot.store.database.rows import NO_ID, insert_new, scope_columns
 from bot.store.database.tables import conversation, inbox, reply_message, turn
 from bot.store.lease import SqlLease
 from bot.store.locking import lock

@@ -8,10 +8,11 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, select, update
 
+from bot.delivery.clocks import Clock, utc_now
 from bot.errors import StoreUnavailableError, UnavailableError, WrongSettingsError
 from bot.store.database.database import Database
 from bot.store.database.locks import Taken, lock_of
-from bot.store.database.rows import Clock, insert_new, utc_now
+from bot.store.database.rows import insert_new
 from bot.store.database.tables import lease
 
 logger = logging.getLogger(__name__)

@@ -7,11 +7,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, or_, select, update
 
+from bot.delivery.clocks import Clock, utc_now
 from bot.dialogue.turn import Scope
 from bot.ports import Erased
 from bot.store.database.crypto import Cipher
 from bot.store.database.database import Database
-from bot.store.database.rows import Clock, has, scope_columns, utc_now
+from bot.store.database.rows import has, scope_columns
 from bot.store.database.scrubbing import note_erased
 from bot.store.database.tables import (
     candidate,

@@ -17,9 +17,10 @@ from sqlalchemy import (
     update,
 )
 
+from bot.delivery.clocks import Clock, utc_now
 from bot.ports import KeptChannel
 from bot.store.database.database import Database
-from bot.store.database.rows import NO_ID, Clock, insert_or_replace, utc_now
+from bot.store.database.rows import NO_ID, insert_or_replace
 from bot.store.database.tables import (
     conversation,
     inbox,

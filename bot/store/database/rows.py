@@ -1,7 +1,6 @@
 """Small pieces that the stores share: rows to turns, scopes to columns, inserts that may repeat."""
 
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, TypeVar
 
@@ -22,13 +21,7 @@ from bot.store.database.crypto import Cipher
 from bot.store.database.tables import turn
 
 T = TypeVar("T")
-Clock = Callable[[], datetime]
 NO_ID = 0  # Discord gives this id to nothing
-
-
-def utc_now() -> datetime:
-    """The time, in UTC."""
-    return datetime.now(UTC)
 
 
 # What a Turn is made of; the rest of the table is wide, and reading a path does not need it.

@@ -100,7 +100,7 @@ class LostChannels:
         )
         parent_id = NO_PARENT
         try:
-            channel = await self._outgoing.run(self._client.fetch_channel(channel_id))
+            channel = await self._outgoing.ask(self._client.fetch_channel(channel_id))
             parent_id = _parent_of(channel)
         except discord.NotFound as error:
             if error.code != UNKNOWN_CHANNEL:

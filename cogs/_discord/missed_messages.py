@@ -116,7 +116,7 @@ class MissedMessages:
         if isinstance(known, Channel):
             return known
         self._count()
-        found = await self._outgoing.run(self._client.fetch_channel(spot.channel_id))
+        found = await self._outgoing.ask(self._client.fetch_channel(spot.channel_id))
         if not isinstance(found, Channel):
             raise discord.InvalidData("no messages there")
         return found
@@ -130,7 +130,7 @@ class MissedMessages:
         messages: list[discord.Message] = []
         for _ in range(NUM_PAGES):
             self._count()
-            page = await self._outgoing.run(_page(channel, messages[-1] if messages else None))
+            page = await self._outgoing.ask(_page(channel, messages[-1] if messages else None))
             messages += page
             if len(page) < PAGE or page[-1].created_at < since:
                 break
@@ -143,7 +143,7 @@ class MissedMessages:
         self._count()
         request = message.guild.fetch_member(message.author.id)
         try:
-            message.author = await self._outgoing.run(request)
+            message.author = await self._outgoing.ask(request)
         except REFUSALS as error:
             logger.debug("Member %s has left: %s", message.author.id, error)
 

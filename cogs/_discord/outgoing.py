@@ -61,6 +61,13 @@ class Outgoing:
         task.add_done_callback(self._note_end)
         return await asyncio.shield(task)
 
+    async def ask(self, request: Coroutine[Any, Any, T]) -> T:
+        """The same for what can wait; raises RateLimited where Discord wants no request now."""
+        if seconds := self.rest_seconds:
+            request.close()
+            raise discord.RateLimited(seconds)
+        return await self.run(request)
+
     def waiting(self) -> AbstractContextManager[None]:
         """A reply, a sentence or a removal waits to be sent while the block runs."""
         return self._way_out.waiting()

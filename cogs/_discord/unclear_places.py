@@ -74,7 +74,7 @@ class UnclearPlaces:
         if now - asked_at < MEMORY_SECONDS:
             return thread
         try:
-            found = await self._outgoing.run(self._client.fetch_channel(channel_id))
+            found = await self._outgoing.ask(self._client.fetch_channel(channel_id))
         except REFUSALS as error:
             logger.debug("Discord does not tell what channel %s is: %s", channel_id, error)
             found = None

@@ -88,19 +88,8 @@ async def test_a_request_runs_to_its_end_although_its_caller_is_cancelled() -> N
     await ended.wait()
 
 
-@pytest.mark.parametrize(
-    ("status", "headers", "is_noted"),
-    [
-        (429, GLOBAL, True),
-        (429, OF_THE_PROXY, True),
-        (429, OF_A_ROUTE, False),
-        (200, OF_THE_PROXY, False),
-    ],
-)
-async def test_a_global_limit_keeps_typing_away_for_a_minute(
-    status: int, headers: dict[str, str], *, is_noted: bool
-) -> None:
-    clock = Clock()
+async def limit_after(status: int, headers: dict[str, str], clock: Clock) -> GlobalLimit:
+    """What is known after an answer with this status and these headers."""
     limit = GlobalLimit(clock)
 
     async def answer(_: web.Request) -> web.Response:
@@ -114,8 +103,41 @@ async def test_a_global_limit_keeps_typing_away_for_a_minute(
     async with aiohttp.ClientSession(trace_configs=[tracing(limit.look)]) as session:
         await session.get(f"http://127.0.0.1:{runner.addresses[0][1]}/")
     await runner.cleanup()
+    return limit
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "is_noted"),
+    [
+        (429, GLOBAL, True),
+        (429, OF_THE_PROXY, True),
+        (429, OF_A_ROUTE, False),
+        (200, OF_THE_PROXY, False),
+    ],
+)
+async def test_a_global_limit_keeps_typing_away_for_a_minute(
+    status: int, headers: dict[str, str], *, is_noted: bool
+) -> None:
+    clock = Clock()
+    limit = await limit_after(status, headers, clock)
     outgoing = Outgoing(limit, WayOut(), clock)
     clock.now += CALM_SECONDS - 0.01
     assert outgoing.may_type is not is_noted
     clock.now += 0.01
     assert outgoing.may_type
+
+
+async def test_while_discord_wants_no_request_what_can_wait_is_not_asked() -> None:
+    clock = Clock()
+    asked: list[int] = []
+
+    async def ask() -> None:
+        asked.append(1)
+
+    outgoing = Outgoing(await limit_after(429, {"Retry-After": "90"}, clock), WayOut(), clock)
+    with pytest.raises(discord.RateLimited):
+        await outgoing.ask(ask())
+    assert asked == []
+    clock.now += 90
+    await outgoing.ask(ask())
+    assert asked == [1]

@@ -1,11 +1,13 @@
 """A courier at work: what its tests stand on."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import discord
+import pytest
 import simcord
 
 from bot.client.global_limit import GlobalLimit
@@ -80,6 +82,20 @@ class Desk:
             for one in self.env.http_requests
             if one.method == method and one.path.endswith(ending)
         ]
+
+
+def hold_sends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """From now on a message waits on its way: an event tells that, another lets it go on."""
+    asked, released = asyncio.Event(), asyncio.Event()
+    send_message = desk.ears.http.send_message
+
+    async def hang(*args: Any, **options: Any) -> Any:
+        asked.set()
+        await released.wait()
+        return await send_message(*args, **options)
+
+    monkeypatch.setattr(desk.ears.http, "send_message", hang)
+    return asked, released
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from bot.delivery.ports import Part, SendRefusedError
 from bot.errors import DeadlineError
 from cogs._discord.courier import NOTICE_SECONDS, NUM_SEARCHED, DiscordCourier
 from cogs._discord.outgoing import Outgoing
-from tests.cogs.desk import POST, Desk
+from tests.cogs.desk import POST, Desk, hold_sends
 
 
 def crowd(desk: Desk, num_messages: int) -> None:
@@ -223,15 +223,7 @@ async def test_hanging_typing_delays_nothing_and_runs_to_its_end(
 async def test_a_cancelled_caller_leaves_its_message_on_its_way(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, released = asyncio.Event(), asyncio.Event()
-    send_message = desk.ears.http.send_message
-
-    async def hang(*args: Any, **options: Any) -> Any:
-        asked.set()
-        await released.wait()
-        return await send_message(*args, **options)
-
-    monkeypatch.setattr(desk.ears.http, "send_message", hang)
+    asked, released = hold_sends(desk, monkeypatch)
     sending = asyncio.create_task(desk.courier.send(desk.part()))
     await asked.wait()
     sending.cancel()

@@ -10,7 +10,7 @@ import pytest
 from bot.delivery.ports import SendTroubleError
 from bot.errors import DeadlineError
 from cogs._discord.courier import NOTICE_SECONDS
-from tests.cogs.desk import POST, Desk
+from tests.cogs.desk import POST, Desk, hold_sends
 
 HOUR = 3600.0
 
@@ -122,15 +122,7 @@ async def test_what_an_earlier_run_was_told_holds(desk: Desk) -> None:
 async def test_a_refusal_counts_although_its_caller_was_cancelled(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, released = asyncio.Event(), asyncio.Event()
-    send_message = desk.ears.http.send_message
-
-    async def hang(*args: Any, **options: Any) -> Any:
-        asked.set()
-        await released.wait()
-        return await send_message(*args, **options)
-
-    monkeypatch.setattr(desk.ears.http, "send_message", hang)
+    asked, released = hold_sends(desk, monkeypatch)
     desk.env.inject_error("POST", POST, status=403, code=50013)
     sending = asyncio.create_task(desk.courier.send(desk.part()))
     await asked.wait()

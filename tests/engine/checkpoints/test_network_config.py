@@ -128,11 +128,9 @@ def test_a_recurrent_network_is_refused_in_one_true_sentence(tmp_path: Path, kin
 
 @pytest.mark.parametrize("window", ["-", True, 1, -5])
 def test_a_window_that_is_none_is_not_taken(tiny_model: Path, window: object) -> None:
-    config = read_network_config(tiny_model)
-    config.n_positions = 256
+    config = read_network_config(tiny_model)  # whose tokenizer names no limit either
     object.__setattr__(config, "n_positions", window)
-    limit_free = tiny_model  # its tokenizer names no limit
-    assert window_of(config, limit_free) == 1024
+    assert window_of(config, tiny_model) == 1024
 
 
 def test_a_config_with_more_layers_than_weights_is_refused_at_once(
